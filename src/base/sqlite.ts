@@ -1,0 +1,95 @@
+/**
+ * The sole place that opens SQLite. A file is opened so that a commit means fsync; every setting is read back,
+ * and opening fails when the engine did not take it. Called inside a worker: its calls block.
+ */
+import { Database } from "bun:sqlite";
+import { chmodSync, closeSync, existsSync, fsyncSync, lstatSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+
+export type SqliteOptions = {
+  /** File path, or `:memory:` for tests. */
+  path: string;
+  /** One connection owns the file until it closes: a second opener is refused. */
+  exclusive: boolean;
+  /** Erase deleted content from the file. */
+  secureDelete?: boolean;
+};
+
+/** The database is in use by another process. */
+export class SqliteBusyError extends Error {
+  override readonly name = "SqliteBusyError";
+}
+
+/** Opens or makes a database: folder 0700, file 0600, WAL, `synchronous=FULL`, foreign keys. */
+export function openSqlite(options: SqliteOptions): Database {
+  const memory = options.path === ":memory:";
+  if (!memory) prepareFile(options.path);
+  const database = new Database(options.path, { create: true, strict: true });
+  try {
+    configure(database, options, memory);
+    return database;
+  } catch (error) {
+    database.close();
+    if (isBusy(error))
+      throw new SqliteBusyError(`Open ${options.path}: another process uses it`, { cause: error });
+    throw error;
+  }
+}
+
+/** True for SQLITE_BUSY and SQLITE_LOCKED. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof Error && /database is locked|SQLITE_BUSY|SQLITE_LOCKED/.test(`${error.message}`);
+}
+
+function configure(database: Database, options: SqliteOptions, memory: boolean): void {
+  // In exclusive mode the lock is taken by the first write, so it is taken here rather than at the first record.
+  set(
+    database,
+    "locking_mode",
+    options.exclusive ? "EXCLUSIVE" : "NORMAL",
+    options.exclusive ? "exclusive" : "normal",
+  );
+  database.run(`PRAGMA busy_timeout = ${options.exclusive ? 200 : 5000}`);
+  if (!memory) set(database, "journal_mode", "WAL", "wal");
+  set(database, "synchronous", "FULL", 2);
+  set(database, "foreign_keys", "ON", 1);
+  set(database, "trusted_schema", "OFF", 0);
+  set(database, "wal_autocheckpoint", "256", 256);
+  if (options.secureDelete === true) set(database, "secure_delete", "ON", 1);
+  if (process.platform === "darwin") {
+    set(database, "fullfsync", "ON", 1);
+    set(database, "checkpoint_fullfsync", "ON", 1);
+  }
+  if (options.exclusive && !memory) database.run("BEGIN EXCLUSIVE; COMMIT");
+}
+
+function set(database: Database, pragma: string, value: string, wanted: string | number): void {
+  database.run(`PRAGMA ${pragma} = ${value}`);
+  const row = database.query(`PRAGMA ${pragma}`).get() as Record<string, unknown> | null;
+  const got = row === null ? undefined : Object.values(row)[0];
+  if (got !== wanted) throw new Error(`SQLite did not take ${pragma}=${value}: it is ${String(got)}`);
+}
+
+function prepareFile(path: string): void {
+  const folder = dirname(path);
+  const made = !existsSync(folder);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (made) syncFolder(dirname(folder));
+  if (existsSync(path)) {
+    if (lstatSync(path).isSymbolicLink())
+      throw new Error(`Open ${path}: it is a symbolic link, a file was wanted`);
+  } else {
+    closeSync(openSync(path, "wx", 0o600));
+    syncFolder(folder);
+  }
+  chmodSync(path, 0o600);
+}
+
+function syncFolder(folder: string): void {
+  const handle = openSync(folder, "r");
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}

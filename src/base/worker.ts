@@ -1,0 +1,111 @@
+/**
+ * Calls into a worker and back: one promise per call, in order. The worker answers calls one at a time; several
+ * that wait may be taken together (group commit is the handler's choice).
+ */
+
+type Call = { id: number; method: string; argument: unknown };
+type Reply = { id: number; value?: unknown; error?: { name: string; message: string } };
+
+/** Handlers of a worker: one per method name. */
+export type Handlers = Record<string, (argument: never) => unknown>;
+
+/** The caller's side of a worker. */
+export type WorkerClient<Methods extends Handlers> = {
+  call<Name extends keyof Methods & string>(
+    method: Name,
+    argument: Parameters<Methods[Name]>[0],
+  ): Promise<Awaited<ReturnType<Methods[Name]>>>;
+  /** Ends the worker; calls that wait are rejected. */
+  close(): Promise<void>;
+};
+
+/** Wraps a worker that runs `serveWorker`. */
+export function workerClient<Methods extends Handlers>(worker: Worker, name: string): WorkerClient<Methods> {
+  let nextId = 1;
+  let closed: Error | undefined;
+  const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  const failAll = (error: Error) => {
+    closed ??= error;
+    for (const { reject } of waiting.values()) reject(error);
+    waiting.clear();
+  };
+  worker.addEventListener("message", (event: MessageEvent<Reply[]>) => {
+    for (const { id, value, error } of event.data) {
+      const call = waiting.get(id);
+      waiting.delete(id);
+      if (error === undefined) call?.resolve(value);
+      else call?.reject(Object.assign(new Error(error.message), { name: error.name }));
+    }
+  });
+  worker.addEventListener("error", (event) =>
+    failAll(new Error(`The ${name} worker failed: ${event.message}`)),
+  );
+  worker.addEventListener("close", () => failAll(new Error(`The ${name} worker has ended`)));
+  return {
+    call(method, argument) {
+      if (closed !== undefined) return Promise.reject(closed);
+      const id = nextId++;
+      return new Promise((resolve, reject) => {
+        waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+        worker.postMessage({ id, method, argument } satisfies Call);
+      });
+    },
+    async close() {
+      failAll(new Error(`The ${name} worker was closed`));
+      worker.terminate();
+    },
+  };
+}
+
+/**
+ * The worker's side. Calls that arrived together are given to `runAll` together, so that it can put them into one
+ * transaction; it must call each `run` once and in order. By default they simply run one after another.
+ */
+export function serveWorker(handlers: Handlers, runAll: (runs: (() => void)[]) => void = runInOrder): void {
+  const scope = globalThis as unknown as Worker;
+  let queue: Call[] = [];
+  let scheduled = false;
+  const flush = () => {
+    scheduled = false;
+    const calls = queue;
+    queue = [];
+    const replies: Reply[] = [];
+    const runs = calls.map((call) => () => {
+      replies.push(answer(handlers, call));
+    });
+    try {
+      runAll(runs);
+    } catch (error) {
+      // The shared transaction failed: none of these calls took effect, whatever each one answered.
+      replies.length = 0;
+      for (const { id } of calls) replies.push({ id, error: errorShape(error) });
+    }
+    scope.postMessage(replies);
+  };
+  scope.addEventListener("message", (event: MessageEvent<Call>) => {
+    queue.push(event.data);
+    if (scheduled) return;
+    scheduled = true;
+    setImmediate(flush);
+  });
+}
+
+function runInOrder(runs: (() => void)[]): void {
+  for (const run of runs) run();
+}
+
+function answer(handlers: Handlers, call: Call): Reply {
+  try {
+    const handler = handlers[call.method];
+    if (handler === undefined) throw new Error(`The worker has no method ${call.method}`);
+    return { id: call.id, value: handler(call.argument as never) };
+  } catch (error) {
+    return { id: call.id, error: errorShape(error) };
+  }
+}
+
+function errorShape(error: unknown): { name: string; message: string } {
+  return error instanceof Error
+    ? { name: error.name, message: error.message }
+    : { name: "Error", message: String(error) };
+}

@@ -1,0 +1,127 @@
+/**
+ * Every bound of the product, with its unit and the reason for it. Relations between bounds are asserted when
+ * this file is loaded. Nothing here is read from the environment: wirings pass scaled copies to tests.
+ */
+
+const second = 1_000;
+const minute = 60 * second;
+const hour = 60 * minute;
+const day = 24 * hour;
+const kibibyte = 1_024;
+const mebibyte = 1_024 * kibibyte;
+
+export const limits = {
+  /** Largest accepted HTTP request body at the proxy and the relay: a 256 KiB payload plus JSON escaping and envelope. */
+  requestBodyBytesMax: 4 * mebibyte,
+  /** Deepest accepted JSON nesting: deeper documents serve only to exhaust a parser. */
+  jsonDepthMax: 32,
+  /** Body bytes the proxy reads before authentication only to echo a request id in its 401. */
+  unauthorizedPeekBytesMax: 64 * kibibyte,
+  /** A client has this long to send its headers and body: longer is a slow-request attack or a dead peer. */
+  requestReadMs: 30 * second,
+
+  /** Answer from memory when the relay has not answered list and handshake requests by then: Codex waits ~1 s at start. */
+  lastKnownAnswerMs: 500,
+  /** A bufferable call waits this long for the relay's own result, then says `queued`. */
+  writeWaitMs: 5 * second,
+  /** Open the SSE response to the agent after this much upstream silence: Claude Code aborts silent JSON calls at 60 s. */
+  earlyStreamMs: 5 * second,
+  /** Longest silence on a stream we serve before a keepalive comment: load balancers and NATs cut at 30–60 s. */
+  streamKeepaliveMs: 15 * second,
+  /** Streams an endpoint serves at once, and sessions it remembers: an agent opens one or two of each. */
+  streamsMax: 64,
+  sessionsMax: 256,
+  /** Bytes queued to one slow stream before it is closed (it resumes by event id): Bun never pushes back by itself. */
+  streamBufferBytesMax: 4 * mebibyte,
+  /** Events kept per legacy session for `Last-Event-ID`. */
+  resumeEventsMax: 256,
+  /** A non-bufferable call upstream may take this long in all: both clients give a call up at 300 s. */
+  upstreamCallMs: 290 * second,
+  /** TCP connect and TLS handshake upstream: a black-holed connect is otherwise pending for minutes. */
+  upstreamConnectMs: 5 * second,
+  /** Upstream connections kept open per origin, and how long an idle one is kept. */
+  upstreamConnectionsMax: 64,
+  upstreamIdleMs: 30 * second,
+  /** Upstream response head, and one SSE event that the proxy has to look into. */
+  upstreamHeadBytesMax: 64 * kibibyte,
+  sseEventBytesMax: 4 * mebibyte,
+  /** Pages of one upstream list: more is a loop of cursors. */
+  listPagesMax: 64,
+
+  /** Message body, and one buffered payload: larger things belong in files. */
+  messageBodyBytesMax: 128 * kibibyte,
+  recordBytesMax: 256 * kibibyte,
+  /** Whole outbox of one agent on one machine: refuse new, never drop old. */
+  outboxRecordsMax: 10_000,
+  outboxBytesMax: 64 * mebibyte,
+  /** A record that was not delivered by then comes back as a notice. */
+  recordAgeMaxMs: 7 * day,
+  /** Ended records are kept this long so that a repeated logical call gets its earlier receipt. */
+  recordTombstoneMs: 24 * hour,
+  /** A call repeated with equal arguments, whose first answer was never seen, is the same call within this time. */
+  reissueWindowMs: 120 * second,
+  /** One delivery batch. */
+  batchRecordsMax: 200,
+  batchBytesMax: 256 * kibibyte,
+  /** Back-off between delivery attempts (full jitter), and the cheap probe during the first minutes of an outage. */
+  deliveryBackoffBaseMs: 500,
+  deliveryBackoffCapMs: 30 * second,
+  probeIntervalMs: 500,
+  probeDurationMs: 5 * minute,
+  /** One delivery attempt, from connect to the last byte of the answer. */
+  deliveryAttemptMs: 15 * second,
+  /** Tools that must not overtake queued writes wait this long for the outbox to drain, then are refused. */
+  drainFirstMs: 2 * second,
+  /** Record-level failures answered by a healthy relay before the record is given up, and the time they must span. */
+  poisonAttemptsMax: 10,
+  poisonSpanMs: 15 * minute,
+  /** Notices kept for the agent, and how many are appended to one result. */
+  noticesMax: 1_000,
+  noticesPerResultMax: 20,
+
+  /** The relay remembers outcomes by key for this long; must exceed the age of any record that can still be sent. */
+  outcomeRetentionMs: 14 * day,
+  /** Agent runtime token: lifetime, and how long before its end it is renewed. */
+  agentTokenMs: hour,
+  agentTokenRenewBeforeMs: 10 * minute,
+  /** Items of one inbox page and its default. */
+  inboxPageMax: 200,
+  inboxPageDefault: 50,
+  /** Feed: keepalive, and streams per principal. */
+  feedKeepaliveMs: 15 * second,
+  feedStreamsPerPrincipalMax: 20,
+  /** A feed that was silent for this long (keepalives included) is dead and is opened again. */
+  feedSilenceMs: 45 * second,
+
+  /** A child is asked to end, waited for, then its process group is killed. */
+  childStopMs: 5 * second,
+  /** Shutdown of the pump and of whole processes on SIGTERM. */
+  pumpFlushMs: 3 * second,
+  shutdownMs: 5 * second,
+  /** First enrolment of an agent waits this long for the relay. */
+  enrolWaitMs: 10 * second,
+  /** Control-plane request of a runner or the CLI. */
+  controlRequestMs: 10 * second,
+} as const;
+
+export type Limits = { readonly [K in keyof typeof limits]: number };
+
+/**
+ * Throws when bounds contradict each other.
+ * @param l the limits to check (tests pass scaled copies)
+ */
+export function assertLimits(l: Limits): void {
+  const rules: [boolean, string][] = [
+    [l.recordAgeMaxMs < l.outcomeRetentionMs, "recordAgeMaxMs must be below outcomeRetentionMs"],
+    [l.recordBytesMax <= l.batchBytesMax, "one record must fit a batch"],
+    [l.messageBodyBytesMax < l.recordBytesMax, "a message body must fit a record"],
+    [l.recordBytesMax < l.requestBodyBytesMax, "a record must fit a request"],
+    [l.agentTokenRenewBeforeMs < l.agentTokenMs, "renewal must come before the end of a token"],
+    [l.feedKeepaliveMs * 2 < l.feedSilenceMs, "two keepalives must fit the feed silence"],
+    [l.writeWaitMs < l.deliveryAttemptMs, "an attempt must outlive the wait of its call"],
+    [l.pumpFlushMs < l.shutdownMs, "the pump flush must fit the shutdown"],
+  ];
+  for (const [holds, rule] of rules) if (!holds) throw new Error(`Limits contradict each other: ${rule}`);
+}
+
+assertLimits(limits);

@@ -1,0 +1,114 @@
+/**
+ * Branded ids and their parsers. Pure: hashing is allowed, clocks and random sources are passed in.
+ */
+import { createHash } from "node:crypto";
+
+declare const brand: unique symbol;
+type Branded<Kind extends string> = string & { readonly [brand]: Kind };
+
+/** Stable id of an agent at one relay; survives renames, restarts and new tokens. */
+export type AgentId = Branded<"AgentId">;
+/** Identity of a relay's database. */
+export type RelayId = Branded<"RelayId">;
+/** Identity of one outbox store on one machine; names the lane at the relay. */
+export type StoreId = Branded<"StoreId">;
+/** Identity of a message: final from the moment the agent is told it. */
+export type MessageId = Branded<"MessageId">;
+/** A thread carries the id of its first message. */
+export type ThreadId = Branded<"ThreadId">;
+/** Public id (`jti`) of a token; never the secret. */
+export type TokenId = Branded<"TokenId">;
+/** Names one logical write of one principal, for at least `limits.outcomeRetentionMs`. */
+export type IdempotencyKey = Branded<"IdempotencyKey">;
+
+const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const keyPattern = /^[\x21-\x7e]{1,200}$/;
+const namePattern = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
+
+/** True for a lower-case UUID of any version. */
+export function isUuid(text: string): boolean {
+  return uuidPattern.test(text);
+}
+
+/** True for 1–200 visible ASCII characters without spaces. */
+export function isIdempotencyKey(text: string): text is IdempotencyKey {
+  return keyPattern.test(text);
+}
+
+/** True for an agent name: 1–64 of `a-z 0-9 . _ -`, beginning and ending with a letter or digit. */
+export function isAgentName(text: string): boolean {
+  return namePattern.test(text);
+}
+
+/** What an agent name must look like, for error messages. */
+export const agentNameRule =
+  "1 to 64 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or digit";
+
+/**
+ * Trusts that `text` was parsed as an id of that kind by a schema or made by this product.
+ * The one place where a string becomes an id.
+ */
+export function asId<Id extends string>(text: string): Id {
+  return text as Id;
+}
+
+/**
+ * A UUIDv7 (RFC 9562 §5.7) from a time and 10 random bytes.
+ * @param nowMs wall clock, ms since 1970
+ * @param random 10 random bytes
+ */
+export function uuidV7(nowMs: number, random: Uint8Array): string {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, Math.floor(nowMs / 2 ** 32));
+  view.setUint32(2, nowMs % 2 ** 32);
+  bytes.set(random.subarray(0, 10), 6);
+  return stamp(bytes, 7);
+}
+
+/** A UUIDv8 (RFC 9562 §5.8) that is a hash of the given parts; equal parts give equal ids. */
+export function uuidOf(...parts: string[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(`${part.length}:${part}`);
+  return stamp(new Uint8Array(hash.digest().subarray(0, 16)), 8);
+}
+
+function stamp(bytes: Uint8Array, version: number): string {
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | (version << 4);
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = Buffer.from(bytes).toString("hex");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/**
+ * A key minted for a call that brought none, and the message id it stands for (DESIGN: the key's UUID).
+ * @param uuid a fresh UUIDv7
+ */
+export function mintedKey(tool: string, uuid: string): IdempotencyKey {
+  return asId(`mcp-${tool}-${uuid}`);
+}
+
+/**
+ * The final id of the message that a write creates. A minted key carries it; any other key is hashed together
+ * with its principal, so that two agents with the same key never share an id.
+ * @param minted whether the key was made by `mintedKey` on this machine (never taken from an agent's argument)
+ */
+export function messageIdOf(agentId: AgentId, key: IdempotencyKey, minted: boolean): MessageId {
+  return asId(minted ? key.slice(-36) : uuidOf("message", agentId, key));
+}
+
+/** SHA-256 of canonical JSON: equal arguments give equal fingerprints whatever the order of their members. */
+export function fingerprint(value: unknown): string {
+  return createHash("sha256").update(canonicalJson(value)).digest("hex");
+}
+
+/** JSON text with object members sorted by name, as in RFC 8785 for the values that JSON.parse can make. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  const members = Object.entries(value)
+    .filter(([, member]) => member !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`);
+  return `{${members.join(",")}}`;
+}

@@ -1,0 +1,120 @@
+/**
+ * What an agent is told about a write, and the notices it gets later. One word per outcome, one fixed wording
+ * per word. Shared by the relay (live results), the outbox (queued and ended records) and the proxy (rendering).
+ */
+import { z } from "zod";
+import type { IdempotencyKey, MessageId } from "./id.ts";
+
+export const deliveries = ["sent", "queued", "refused", "rejected", "unknown"] as const;
+/**
+ * sent: the relay committed it. queued: on this machine's disk, will be delivered in order. refused: not stored,
+ * not sent, will not be. rejected: the relay said permanently no. unknown: may or may not have taken effect.
+ */
+export type Delivery = (typeof deliveries)[number];
+
+/** `structuredContent` of every bufferable tool, so that a queued answer validates in SDK clients. */
+export const receiptSchema = z.object({
+  delivery: z.enum(deliveries),
+  queued: z.boolean().describe("True when the write waits on this machine"),
+  tool: z.string(),
+  idempotencyKey: z.string().describe("Names this write; the same key never takes effect twice"),
+  messageId: z.uuid().describe("Final id of the message, also while it is queued"),
+  threadId: z.uuid().optional().describe("Thread of the message, once the relay has committed it"),
+  lanePosition: z.number().int().positive().optional().describe("Place in the queue; 1 is next"),
+  expiresAt: z.iso.datetime().optional().describe("When an undelivered write comes back as a notice"),
+  reason: z.string().optional().describe("Why it was refused, rejected or is unknown"),
+  replayed: z.boolean().optional().describe("This is the receipt of an earlier, equal call"),
+  note: z.string().describe("What this means and what to do"),
+});
+
+export type Receipt = z.infer<typeof receiptSchema>;
+
+/** The fixed wording of each outcome. Pinned by a test: agents and people learn these sentences. */
+export const deliveryNotes: Record<Delivery, string> = {
+  sent: "Stored by the relay.",
+  queued:
+    "Stored on this machine; the relay cannot be reached now. It will be delivered in order. " +
+    "Do not send it again. If it is refused later, a notice will say so.",
+  refused: "Not stored, not sent, and will not be sent.",
+  rejected: "The relay refused it permanently; it has no effect.",
+  unknown: "It may or may not have taken effect. Check before doing it again.",
+};
+
+/** A receipt with the wording of its outcome, and no member that has no value. */
+export function receipt(facts: {
+  delivery: Delivery;
+  tool: string;
+  key: IdempotencyKey;
+  messageId: MessageId;
+  threadId?: string | undefined;
+  lanePosition?: number | undefined;
+  expiresAt?: string | undefined;
+  reason?: string | undefined;
+  replayed?: boolean | undefined;
+}): Receipt {
+  const { delivery, key, ...rest } = facts;
+  const known = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+  return {
+    delivery,
+    queued: delivery === "queued",
+    idempotencyKey: key,
+    ...(known as Pick<Receipt, "tool" | "messageId">),
+    note: deliveryNotes[delivery],
+  };
+}
+
+/** True when the agent must treat the outcome as a failed tool call. */
+export function isFailure(delivery: Delivery): boolean {
+  return delivery === "refused" || delivery === "rejected" || delivery === "unknown";
+}
+
+/** The result of a tool call without anything that belongs to an era (`resultType` is added when rendered). */
+export const neutralResultSchema = z.object({
+  content: z.array(z.record(z.string(), z.unknown())),
+  structuredContent: z.unknown().optional(),
+  isError: z.boolean().optional(),
+});
+export type NeutralResult = z.infer<typeof neutralResultSchema>;
+
+/** The tool result that carries a receipt: the words for the model, the facts for programs. */
+export function receiptResult(facts: Receipt): NeutralResult {
+  const words = [
+    `${facts.delivery}: ${facts.note}`,
+    `message ${facts.messageId}`,
+    ...(facts.lanePosition === undefined ? [] : [`position ${facts.lanePosition} in the queue`]),
+    ...(facts.reason === undefined ? [] : [`reason: ${facts.reason}`]),
+    ...(facts.replayed === true ? ["this call was answered before; it was not done twice"] : []),
+  ].join(" · ");
+  return {
+    content: [{ type: "text", text: words }],
+    structuredContent: facts,
+    isError: isFailure(facts.delivery),
+  };
+}
+
+/** Why a record ended without being sent, or may have. */
+export const noticeReasons = [
+  "rejected",
+  "expired",
+  "poison",
+  "dropped",
+  "damaged",
+  "unknown",
+  "delayed",
+] as const;
+
+/** Something the system tells an agent about one of its own earlier writes. */
+export const noticeSchema = z.object({
+  id: z.string(),
+  reason: z.enum(noticeReasons),
+  tool: z.string(),
+  idempotencyKey: z.string(),
+  messageId: z.uuid(),
+  to: z.string().optional(),
+  excerpt: z.string().describe("The first 200 characters of what was written"),
+  detail: z.string().describe("What the relay said"),
+  enqueuedAt: z.iso.datetime(),
+  endedAt: z.iso.datetime(),
+  text: z.string().describe("What this means and what to do"),
+});
+export type Notice = z.infer<typeof noticeSchema>;
