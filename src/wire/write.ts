@@ -3,6 +3,7 @@
  * know only these shapes; the wiring joins them.
  */
 import type { IdempotencyKey, MessageId } from "./id.ts";
+import type { LaneOutcome, LaneRecord } from "./lane.ts";
 import type { NeutralResult, Notice, Receipt } from "./receipt.ts";
 
 /** A bufferable tool call on its way into the outbox. */
@@ -71,4 +72,56 @@ export interface Outbox {
   /** An answer of this session carries these notices; they are gone once it is seen. */
   noticesAnswered(ids: readonly string[], session: string): void;
   status(): OutboxStatus;
+}
+
+/** What a sender learns when it opens its lane. */
+export type LaneOpening = {
+  laneSession: number;
+  keyWindowMs: number;
+  generation: number;
+  relayTimeMs: number;
+};
+
+/**
+ * Why a whole delivery failed. unreachable: no answer, a 5xx, or an answer that is not the relay's. overloaded: 429.
+ * unauthorized: the credential is not accepted now. revoked: it never will be again. fenced: a newer sender owns
+ * the lane. removed: the agent is gone. refused: a permanent no to the request as such (single records only).
+ */
+export type DeliveryFailureKind =
+  | "unreachable"
+  | "overloaded"
+  | "unauthorized"
+  | "revoked"
+  | "fenced"
+  | "removed"
+  | "refused";
+
+/** A delivery that failed as a whole. `sent` tells whether the relay may have applied it. */
+export class DeliveryError extends Error {
+  override readonly name = "DeliveryError";
+  readonly kind: DeliveryFailureKind;
+  readonly sent: "no" | "unknown";
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    kind: DeliveryFailureKind,
+    sent: "no" | "unknown",
+    message: string,
+    options: { retryAfterMs?: number | undefined; cause?: unknown } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.kind = kind;
+    this.sent = sent;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** How the outbox reaches whoever takes its records. Every method rejects with `DeliveryError` only. */
+export interface Deliverer {
+  /** Becomes the only sender of the lane; earlier ones are fenced from now on. */
+  open(signal: AbortSignal): Promise<LaneOpening>;
+  /** One outcome per record, in their order. */
+  deliver(records: readonly LaneRecord[], laneSession: number, signal: AbortSignal): Promise<LaneOutcome[]>;
+  /** A cheap question whether the receiver answers at all. Never rejects. */
+  probe(signal: AbortSignal): Promise<boolean>;
 }
