@@ -1,0 +1,177 @@
+/** The table of commands: names, options and help. What they do is loaded when they run. */
+import { type Command, Option } from "commander";
+import { homeOf, wholeNumber } from "./context.ts";
+import { createPrinter, type Printer } from "./print.ts";
+
+const home = () => new Option("--home <dir>", "state folder (default: AGENT_RELAY_HOME or ~/.agent-relay)");
+const json = () => new Option("--json", "print JSON for programs");
+const relay = () =>
+  new Option("--relay <url>", "the relay (default: AGENT_RELAY_URL or the one running from the home)");
+const tokenFile = () =>
+  new Option("--token-file <file>", "file with a token (default: operator.token in the home)");
+const logLevel = () =>
+  new Option("--log-level <level>", "what is logged to standard error")
+    .choices(["debug", "info", "warn", "error", "silent"])
+    .default("warn");
+const port = (fallback: number, what: string) =>
+  new Option("--port <n>", what).argParser(wholeNumber("--port", 0, 65_535)).default(fallback);
+
+type SetExit = (code: number) => void;
+type Flags = { json?: boolean };
+
+/** Adds every command to the program. */
+export function addCommands(program: Command, version: string, setExit: SetExit): void {
+  addServing(program, version, setExit);
+  addPeople(program);
+  addTokens(program);
+  for (const command of [program, ...program.commands, ...program.commands.flatMap((c) => c.commands)]) {
+    command.exitOverride();
+    command.configureOutput({
+      outputError: (text, write) => write(`agent-relay: ${text.replace(/^error: /, "")}`),
+    });
+  }
+}
+
+function addServing(program: Command, version: string, setExit: SetExit): void {
+  program
+    .command("up")
+    .description("run the relay")
+    .addOption(port(4850, "port to listen on; 0 = any"))
+    .option("--host <address>", "address to listen on; other than loopback needs TLS", "127.0.0.1")
+    .addOption(home())
+    .addOption(json())
+    .addOption(logLevel())
+    .action(async (o) =>
+      (await import("./commands/up.ts")).up({ ...o, home: homeOf(o), version }, printer(o)),
+    );
+  program
+    .command("run")
+    .description("run one agent, with its own MCP endpoint that outlives the relay")
+    .argument("<provider>", "claude, codex, or exec for any program")
+    .argument("[args...]", "after --: arguments of the agent; for exec the command itself")
+    .requiredOption("--name <name>", "the agent's name at the relay")
+    .addOption(relay())
+    .addOption(tokenFile())
+    .addOption(home())
+    .option("--takeover", "take the name over from the runner that holds it")
+    .addOption(json())
+    .addOption(logLevel())
+    .action(async (provider, args, o) => {
+      setExit(
+        await (await import("./commands/run.ts")).run({ ...o, provider, args, home: homeOf(o) }, printer(o)),
+      );
+    });
+  program
+    .command("proxy")
+    .description("put the same resilient endpoint in front of any Streamable-HTTP MCP server")
+    .requiredOption("--upstream <url>", "MCP endpoint of the server")
+    .option("--token-file <file>", "file with the bearer token for the server")
+    .option("--policy <file>", "JSON policy: what may be buffered, what is shown when")
+    .addOption(port(0, "port to listen on; 0 = the one used before, else any"))
+    .addOption(home())
+    .addOption(json())
+    .addOption(logLevel())
+    .action(async (o) => (await import("./commands/proxy.ts")).proxy({ ...o, home: homeOf(o) }, printer(o)));
+  program
+    .command("demo")
+    .description("two agents, a relay that is killed in the middle, and a verdict from their ledgers")
+    .addOption(
+      new Option("--messages <n>", "messages each way")
+        .argParser(wholeNumber("--messages", 30, 5_000))
+        .default(300),
+    )
+    .option("--keep", "keep the ledgers and homes")
+    .addOption(json())
+    .action(async (o) => setExit(await (await import("./commands/demo.ts")).demo(o, printer(o))));
+}
+
+function addPeople(program: Command): void {
+  program
+    .command("status")
+    .description("what runs, what waits, what is stuck")
+    .addOption(relay())
+    .addOption(tokenFile())
+    .addOption(home())
+    .addOption(json())
+    .action(async (o) =>
+      (await import("./commands/status.ts")).status({ ...o, home: homeOf(o) }, printer(o)),
+    );
+  program
+    .command("agents")
+    .description("the agents at the relay")
+    .addOption(relay())
+    .addOption(tokenFile())
+    .addOption(home())
+    .addOption(json())
+    .action(async (o) => (await import("./commands/agents.ts")).agents(o, printer(o)));
+  program
+    .command("send")
+    .description("send a message as the operator")
+    .argument("<name>", "agent that is to get it")
+    .argument("<text...>", "the message; - reads it from standard input")
+    .option("--thread <id>", "go on in this thread")
+    .option("--expects-reply", "the agent then owes a reply")
+    .option("--key <key>", "idempotency key: the same key is never sent twice")
+    .addOption(relay())
+    .addOption(tokenFile())
+    .addOption(home())
+    .addOption(json())
+    .action(async (name, text, o) =>
+      (await import("./commands/send.ts")).send({ ...o, name, text }, printer(o)),
+    );
+  program
+    .command("inbox")
+    .description("messages of an agent's inbox, oldest first; reading changes nothing")
+    .argument("<name>", "the agent; 'operator' for your own")
+    .option("--unread", "only what the agent has not seen yet")
+    .addOption(
+      new Option("--after <seq>", "only after this seq").argParser(wholeNumber("--after", 0, 999_999_999)),
+    )
+    .addOption(new Option("--limit <n>", "at most this many").argParser(wholeNumber("--limit", 1, 100_000)))
+    .addOption(relay())
+    .addOption(tokenFile())
+    .addOption(home())
+    .addOption(json())
+    .action(async (name, o) => (await import("./commands/inbox.ts")).inbox({ ...o, name }, printer(o)));
+  const outbox = program.command("outbox").description("writes of the agents on this machine");
+  outbox
+    .command("ls")
+    .description("what waits, and what has ended in the last day")
+    .option("--name <name>", "only this agent")
+    .option("--all", "also what was sent")
+    .addOption(home())
+    .addOption(json())
+    .action(async (o) =>
+      (await import("./commands/outbox.ts")).outboxList({ ...o, home: homeOf(o) }, printer(o)),
+    );
+}
+
+function addTokens(program: Command): void {
+  const token = program.command("token").description("tokens of the relay");
+  const common = (command: Command) =>
+    command.addOption(relay()).addOption(tokenFile()).addOption(home()).addOption(json());
+  common(token.command("create").description("make a token; its secret is shown once"))
+    .addOption(
+      new Option("--kind <kind>", "whom it speaks for").choices(["operator", "host"]).default("operator"),
+    )
+    .option("--note <text>", "what it is for", "")
+    .addOption(
+      new Option("--ttl <seconds>", "how long it is valid").argParser(wholeNumber("--ttl", 60, 999_999_999)),
+    )
+    .option("--out <file>", "write the secret to this new 0600 file instead of showing it")
+    .action(async (o) => (await import("./commands/token.ts")).tokenCreate(o, printer(o)));
+  common(token.command("ls").description("all tokens, without their secrets")).action(async (o) =>
+    (await import("./commands/token.ts")).tokenList(o, printer(o)),
+  );
+  common(
+    token.command("revoke").description("end a token at once").argument("<id>", "its id, from token ls"),
+  ).action(async (id, o) => (await import("./commands/token.ts")).tokenRevoke({ ...o, id }, printer(o)));
+}
+
+function printer(options: Flags): Printer {
+  return createPrinter({
+    json: options.json === true,
+    write: (text) => process.stdout.write(text),
+    color: process.stdout.isTTY === true && process.env.NO_COLOR === undefined,
+  });
+}

@@ -1,0 +1,103 @@
+/**
+ * What a runner keeps of itself at one relay: its long-lived token, the agent it runs, and the agent's runtime
+ * token. One 0600 file per relay and agent name; every change is on disk before it is used.
+ */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { isMissing, privateFolder, readPrivate, writePrivate } from "../base/file.ts";
+import { type AgentId, asId, type RelayId } from "../wire/id.ts";
+import { isScope } from "../wire/scope.ts";
+
+const scopeList = z.array(z.string()).transform((names) => names.filter(isScope));
+const agentTokenSchema = z.object({
+  secret: z.string(),
+  jti: z.string(),
+  profile: z.string(),
+  scopes: scopeList,
+  /** By this machine's clock, ms since 1970. */
+  expiresAt: z.number(),
+});
+const credentialSchema = z.object({
+  relayUrl: z.url(),
+  relayId: z.uuid().transform((text) => asId<RelayId>(text)),
+  agentName: z.string(),
+  /** Runner token; stored before the relay has heard of it. */
+  secret: z.string(),
+  /** Absent until the relay has accepted the runner token. */
+  agentId: z
+    .uuid()
+    .transform((text) => asId<AgentId>(text))
+    .optional(),
+  profile: z.string().optional(),
+  scopes: scopeList.optional(),
+  agentToken: agentTokenSchema.optional(),
+  /** Secret of the runtime token that was asked for and not yet answered. */
+  nextSecret: z.string().optional(),
+});
+
+/** A runtime token of the agent, as the runner holds it. */
+export type AgentToken = z.infer<typeof agentTokenSchema>;
+export type Credential = z.infer<typeof credentialSchema>;
+/** A credential that the relay has accepted. */
+export type EnrolledCredential = Credential & { agentId: AgentId };
+
+/** Where the credential of an agent at a relay is kept. */
+export function credentialPath(home: string, relayId: RelayId, agentName: string): string {
+  return join(home, "runners", relayId, `${agentName}.json`);
+}
+
+/** Folder of everything else that belongs to one agent at one relay on this machine. */
+export function agentFolder(home: string, relayId: RelayId, agentId: AgentId): string {
+  return join(home, "runners", relayId, agentId);
+}
+
+/** The stored credential, or undefined; throws when the file is damaged or readable by others. */
+export function loadCredential(home: string, relayId: RelayId, agentName: string): Credential | undefined {
+  return parse(credentialPath(home, relayId, agentName));
+}
+
+/** All credentials of a home. */
+export function listCredentials(home: string): Credential[] {
+  return folders(join(home, "runners")).flatMap((relayId) =>
+    folders(join(home, "runners", relayId))
+      .filter((name) => name.endsWith(".json"))
+      .flatMap((name) => parse(join(home, "runners", relayId, name)) ?? []),
+  );
+}
+
+/** True when the relay has accepted the runner token. */
+export function isEnrolled(credential: Credential | undefined): credential is EnrolledCredential {
+  return credential?.agentId !== undefined;
+}
+
+/** Stores the credential; it is on disk when this returns. */
+export function saveCredential(home: string, credential: Credential): void {
+  privateFolder(join(home, "runners"));
+  privateFolder(join(home, "runners", credential.relayId));
+  writePrivate(
+    credentialPath(home, credential.relayId, credential.agentName),
+    `${JSON.stringify(credential, null, 2)}\n`,
+  );
+}
+
+function parse(path: string): Credential | undefined {
+  const text = readPrivate(path);
+  if (text === undefined) return undefined;
+  try {
+    return credentialSchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new Error(`Read ${path}: it is not a runner credential; move it away and enrol again`, {
+      cause: error,
+    });
+  }
+}
+
+function folders(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}

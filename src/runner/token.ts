@@ -1,0 +1,125 @@
+/**
+ * The agent's runtime token: minted with the runner token, renewed before it ends, refreshed once for all callers
+ * that meet a 401. The secret is made here and is on disk before the relay hears its hash, so a lost answer is
+ * simply asked again. The agent never sees any of it.
+ */
+import { backoff } from "../base/backoff.ts";
+import { type Clock, sleep } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+import type { Limits } from "../limits.ts";
+import type { OperationReply, OperationRequest } from "../wire/api.ts";
+import { RelayError } from "../wire/error.ts";
+import { tokenHash, tokenText } from "../wire/token.ts";
+import type { AgentToken, EnrolledCredential } from "./credential.ts";
+
+/** fresh: usable. stale: expired or refused, asking for another. revoked: the runner token is gone for good. */
+export type TokenState = "fresh" | "stale" | "revoked";
+
+export type TokenKeeper = {
+  /** Secret of the runtime token, read at every forward; undefined before the first one. */
+  current(): string | undefined;
+  /** What is known of the token without its secret. */
+  facts(): Omit<AgentToken, "secret"> | undefined;
+  state(): TokenState;
+  /** Gets a new token now; callers at the same time share one attempt. False when none could be had. */
+  refresh(): Promise<boolean>;
+  /** Renews in time until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+};
+
+export type TokenKeeperOptions = {
+  credential: EnrolledCredential;
+  /** Stores the credential durably. */
+  save(credential: EnrolledCredential): void;
+  /** Asks the relay, authenticated by the runner token. */
+  mint(request: OperationRequest<"mintAgentToken">): Promise<OperationReply<"mintAgentToken">>;
+  /** Scopes or profile differ from the earlier token's, or the token was the first. */
+  onAuthorization(): void;
+  clock: Clock;
+  random: Random;
+  limits: Limits;
+  log: Log;
+};
+
+/** Keeps the runtime token of one agent alive. */
+export function tokenKeeper(options: TokenKeeperOptions): TokenKeeper {
+  const { clock, random, limits, log } = options;
+  let credential = options.credential;
+  let state: TokenState = isUsable(credential.agentToken, clock.now()) ? "fresh" : "stale";
+  let running: Promise<boolean> | undefined;
+
+  const keep = (changes: Partial<EnrolledCredential>) => {
+    credential = { ...credential, ...changes };
+    options.save(credential);
+  };
+
+  const attempt = async (): Promise<boolean> => {
+    const secret = credential.nextSecret ?? tokenText("agent", random.bytes(32));
+    if (credential.nextSecret === undefined) keep({ nextSecret: secret });
+    try {
+      const reply = await options.mint({ secretHash: tokenHash(secret) });
+      const lifetimeMs = Date.parse(reply.expiresAt) - Date.parse(reply.relayTime);
+      const before = authorizationText(credential.agentToken);
+      const agentToken: AgentToken = {
+        secret,
+        jti: reply.jti,
+        profile: reply.profile,
+        scopes: reply.scopes,
+        expiresAt: clock.now() + lifetimeMs,
+      };
+      keep({ agentToken, nextSecret: undefined, profile: reply.profile, scopes: reply.scopes });
+      state = "fresh";
+      log.info("Agent token renewed", { jti: reply.jti, lifetimeMs });
+      if (before !== authorizationText(agentToken)) options.onAuthorization();
+      return true;
+    } catch (error) {
+      const revoked =
+        error instanceof RelayError && (error.code === "token_revoked" || error.code === "agent_removed");
+      if (revoked) state = "revoked";
+      else if (!isUsable(credential.agentToken, clock.now())) state = "stale";
+      log.warn("Agent token was not renewed", { error, state });
+      return false;
+    }
+  };
+
+  const refresh = (): Promise<boolean> => {
+    if (state === "revoked") return Promise.resolve(false);
+    running ??= attempt().finally(() => {
+      running = undefined;
+    });
+    return running;
+  };
+
+  return {
+    current: () => credential.agentToken?.secret,
+    facts: () => {
+      if (credential.agentToken === undefined) return undefined;
+      const { secret: _, ...facts } = credential.agentToken;
+      return facts;
+    },
+    state: () => state,
+    refresh,
+    async run(signal) {
+      const delays = backoff({
+        baseMs: limits.deliveryBackoffBaseMs,
+        capMs: limits.deliveryBackoffCapMs,
+        random,
+      });
+      while (!signal.aborted && state !== "revoked") {
+        const due = (credential.agentToken?.expiresAt ?? 0) - limits.agentTokenRenewBeforeMs - clock.now();
+        if (due > 0) await sleep(clock, Math.min(due, limits.agentTokenRenewBeforeMs), signal);
+        else if (await refresh()) delays.reset();
+        else await sleep(clock, delays.next(), signal);
+      }
+    },
+  };
+}
+
+function isUsable(token: AgentToken | undefined, now: number): boolean {
+  return token !== undefined && token.expiresAt > now;
+}
+
+function authorizationText(token: AgentToken | undefined): string {
+  return token === undefined ? "" : `${token.profile} ${[...token.scopes].sort().join(" ")}`;
+}
