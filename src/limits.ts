@@ -92,6 +92,20 @@ export const limits = {
   feedStreamsPerPrincipalMax: 20,
   /** A feed that was silent for this long (keepalives included) is dead and is opened again. */
   feedSilenceMs: 45 * second,
+  /** Presence is written down this often while a runner stays connected, and changes are told in bundles this long. */
+  presenceMs: minute,
+  presenceHintMs: second,
+  /** A looked-up token is remembered this long by this process; a revocation here is seen at once all the same. */
+  tokenCacheMs: 2 * second,
+  tokenCacheMax: 10_000,
+  /** Bodies of one inbox page: more would be a wall of text for a model; the page then says `more`. */
+  inboxPageBytesMax: 512 * kibibyte,
+  /** A stream whose reader takes nothing for this long is closed; it resumes by its cursor. */
+  streamStalledMs: 30 * second,
+  /** Forgotten keys and ended tokens are removed this often. */
+  pruneIntervalMs: hour,
+  /** The store has this long to show that it answers (`/readyz`). */
+  readyMs: 2 * second,
 
   /** A child is asked to end, waited for, then its process group is killed. */
   childStopMs: 5 * second,
@@ -120,6 +134,7 @@ export function assertLimits(l: Limits): void {
     [l.feedKeepaliveMs * 2 < l.feedSilenceMs, "two keepalives must fit the feed silence"],
     [l.writeWaitMs < l.deliveryAttemptMs, "an attempt must outlive the wait of its call"],
     [l.pumpFlushMs < l.shutdownMs, "the pump flush must fit the shutdown"],
+    [l.messageBodyBytesMax <= l.inboxPageBytesMax, "one message must fit an inbox page"],
   ];
   for (const [holds, rule] of rules) if (!holds) throw new Error(`Limits contradict each other: ${rule}`);
 }
