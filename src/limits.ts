@@ -45,6 +45,8 @@ export const limits = {
   /** Upstream response head, and one SSE event that the proxy has to look into. */
   upstreamHeadBytesMax: 64 * kibibyte,
   sseEventBytesMax: 4 * mebibyte,
+  /** Last-known answers kept on disk per endpoint: one per kind of answer and authorization. */
+  rememberedAnswersMax: 64,
   /** Pages of one upstream list: more is a loop of cursors. */
   listPagesMax: 64,
 
