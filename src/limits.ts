@@ -13,6 +13,8 @@ const mebibyte = 1_024 * kibibyte;
 export const limits = {
   /** Largest accepted HTTP request body at the proxy and the relay: a 256 KiB payload plus JSON escaping and envelope. */
   requestBodyBytesMax: 4 * mebibyte,
+  /** Longest path that is looked up: ours are shorter than a tenth of it. */
+  pathBytesMax: 2_000,
   /** Deepest accepted JSON nesting: deeper documents serve only to exhaust a parser. */
   jsonDepthMax: 32,
   /** Body bytes the proxy reads before authentication only to echo a request id in its 401. */
