@@ -91,6 +91,10 @@ export const limits = {
   /** Items of one inbox page and its default. */
   inboxPageMax: 200,
   inboxPageDefault: 50,
+  /** Body bytes after which an inbox page ends early (never empty): 200 of the largest messages would be 25 MiB. */
+  inboxPageBytesMax: mebibyte,
+  /** Rows that one transaction of the store forgets: writes wait for it meanwhile. */
+  pruneRowsMax: 2_000,
   /** Feed: keepalive, and streams per principal. */
   feedKeepaliveMs: 15 * second,
   feedStreamsPerPrincipalMax: 20,
@@ -108,6 +112,8 @@ export const limits = {
   streamStalledMs: 30 * second,
   /** Forgotten keys and ended tokens are removed this often. */
   pruneIntervalMs: hour,
+  /** Longest single timer: a timer's delay is a signed 32-bit number of ms, a longer one would fire at once. */
+  timerStepMs: day,
   /** The store has this long to show that it answers (`/readyz`). */
   readyMs: 2 * second,
 
