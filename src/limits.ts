@@ -91,8 +91,6 @@ export const limits = {
   /** Items of one inbox page and its default. */
   inboxPageMax: 200,
   inboxPageDefault: 50,
-  /** Body bytes after which an inbox page ends early (never empty): 200 of the largest messages would be 25 MiB. */
-  inboxPageBytesMax: mebibyte,
   /** Rows that one transaction of the store forgets: writes wait for it meanwhile. */
   pruneRowsMax: 2_000,
   /** Feed: keepalive, and streams per principal. */
@@ -119,6 +117,21 @@ export const limits = {
 
   /** A child is asked to end, waited for, then its process group is killed. */
   childStopMs: 5 * second,
+  /** A line of a child's output; longer ones are cut and marked. */
+  outputLineBytesMax: 64 * kibibyte,
+  /** Output that descendants keep open after the child's end is waited for this long. */
+  outputDrainMs: 500,
+  /** An agent that crashed is started again after a back-off (full jitter) within these, where its policy says so. */
+  agentRestartBaseMs: second,
+  agentRestartCapMs: 30 * second,
+  /** So many crashes, each sooner than the stable time after its start, are a loop: it is not started again. */
+  agentCrashesMax: 5,
+  agentStableMs: minute,
+  /** An agent may wait this long for one tool call, and for its first answer from the proxy. */
+  agentToolCallMs: 300 * second,
+  agentMcpStartMs: 20 * second,
+  /** A session's scratch folder whose owner was never recorded is swept after this time. */
+  scratchUnownedMs: minute,
   /** Shutdown of the pump and of whole processes on SIGTERM. */
   pumpFlushMs: 3 * second,
   shutdownMs: 5 * second,
@@ -144,6 +157,7 @@ export function assertLimits(l: Limits): void {
     [l.feedKeepaliveMs * 2 < l.feedSilenceMs, "two keepalives must fit the feed silence"],
     [l.writeWaitMs < l.deliveryAttemptMs, "an attempt must outlive the wait of its call"],
     [l.pumpFlushMs < l.shutdownMs, "the pump flush must fit the shutdown"],
+    [l.upstreamCallMs < l.agentToolCallMs, "the proxy must give a call up before the agent does"],
     [l.messageBodyBytesMax <= l.inboxPageBytesMax, "one message must fit an inbox page"],
   ];
   for (const [holds, rule] of rules) if (!holds) throw new Error(`Limits contradict each other: ${rule}`);
