@@ -1,0 +1,102 @@
+/**
+ * The thread that owns the relay's SQLite database. Its only connection lives here, and all SQL is in the files
+ * beside it; calls that arrive together share one commit, and are answered after it.
+ */
+import { openSqlite } from "../base/sqlite.ts";
+import { serveWorker } from "../base/worker.ts";
+import { type Group, groupCommit } from "./group.ts";
+import { migrate } from "./migrate.ts";
+import { agentVerbs } from "./sqlite/agents.ts";
+import { inboxVerbs } from "./sqlite/inbox.ts";
+import { tokenVerbs } from "./sqlite/tokens.ts";
+import { readIdentity, upkeepVerbs } from "./sqlite/upkeep.ts";
+import { writeVerbs } from "./sqlite/writes.ts";
+import type { RelayStore, StoreIdentity } from "./store.ts";
+
+/** The verbs of the contract that are calls into this thread. */
+export type VerbName = Exclude<keyof RelayStore, "identity" | "close">;
+type Arguments<Name extends VerbName> = Parameters<RelayStore[Name]>;
+type Answer<Name extends VerbName> = Awaited<ReturnType<RelayStore[Name]>>;
+
+export type OpenArguments = { path: string; relayId: string; now: number };
+
+/** What the owner of this thread may call. A verb takes its arguments as one list. */
+export type StoreMethods = {
+  open: (options: OpenArguments) => StoreIdentity;
+  close: (nothing: null) => void;
+} & { [Name in VerbName]: (args: Arguments<Name>) => Answer<Name> };
+
+type Verbs = { [Name in VerbName]: (...args: Arguments<Name>) => Answer<Name> };
+type Opened = { group: Group; verbs: Verbs; close(): void };
+
+serve();
+
+function serve(): void {
+  let opened: Opened | undefined;
+  let closing = false;
+  const verb =
+    <Name extends VerbName>(name: Name) =>
+    (args: Arguments<Name>): Answer<Name> => {
+      if (opened === undefined) throw new Error(`Call ${name} of the store: it is not open`);
+      const { group, verbs } = opened;
+      return group.call(() => verbs[name](...args));
+    };
+  const methods: StoreMethods = {
+    open(options) {
+      const { identity, ...rest } = openDatabase(options);
+      opened = rest;
+      return identity;
+    },
+    close() {
+      closing = true;
+    },
+    createOperator: verb("createOperator"),
+    addToken: verb("addToken"),
+    findToken: verb("findToken"),
+    listTokens: verb("listTokens"),
+    revokeToken: verb("revokeToken"),
+    enrol: verb("enrol"),
+    agentByName: verb("agentByName"),
+    agentById: verb("agentById"),
+    listAgents: verb("listAgents"),
+    markSeen: verb("markSeen"),
+    openLane: verb("openLane"),
+    applyWrites: verb("applyWrites"),
+    readInbox: verb("readInbox"),
+    acknowledgeInbox: verb("acknowledgeInbox"),
+    findMessage: verb("findMessage"),
+    counts: verb("counts"),
+    prune: verb("prune"),
+  };
+  serveWorker(methods, (runs) => {
+    if (opened === undefined) {
+      for (const run of runs) run();
+      return;
+    }
+    opened.group.all(runs);
+    if (!closing) return;
+    opened.close();
+    opened = undefined;
+  });
+}
+
+function openDatabase(options: OpenArguments): Opened & { identity: StoreIdentity } {
+  const database = openSqlite({ path: options.path, exclusive: options.path !== ":memory:" });
+  try {
+    const version = migrate(database);
+    const identity = readIdentity(database, options, version);
+    const tokens = tokenVerbs(database);
+    const verbs = {
+      ...tokens,
+      ...agentVerbs(database, tokens),
+      ...writeVerbs(database),
+      ...inboxVerbs(database),
+      ...upkeepVerbs(database),
+    };
+    // Finalizes every statement too: a statement that is left keeps the file and its lock.
+    return { identity, group: groupCommit(database), verbs, close: () => database.close(true) };
+  } catch (error) {
+    database.close(true);
+    throw error;
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * Writes in SQLite: key, outcome, message, inbox row and obligation of one write change together or not at all.
+ * The decisions are in rules.ts; here is only what they need to know and what they change.
+ */
+import type { Database } from "bun:sqlite";
+import type { AgentId, StoreId, ThreadId } from "../../wire/id.ts";
+import type { LaneOutcome } from "../../wire/lane.ts";
+import { savepoint } from "../group.ts";
+import {
+  committedOutcome,
+  decideWrite,
+  isRemembered,
+  type NewMessage,
+  type ParentFacts,
+  type ReadWrite,
+  type Recipient,
+  readWrite,
+  rejectedOutcome,
+  rememberedOutcome,
+  type WriteFacts,
+  writeFingerprint,
+} from "../rules.ts";
+import type { Write, WriteBatch, WriteBatchResult } from "../store.ts";
+
+type ParentRow = {
+  senderId: AgentId;
+  senderName: string;
+  threadId: ThreadId;
+  received: number;
+  obliged: number;
+  closedAt: number | null;
+};
+type Applied = { outcome: LaneOutcome; recipient: AgentId | undefined };
+
+/** The verbs about writes. Every call belongs inside a transaction. */
+export function writeVerbs(database: Database) {
+  const inSavepoint = savepoint(database, "write_of_batch");
+  const applyOne = writer(database);
+  const senderThere = database.prepare<unknown, [string]>("SELECT 1 FROM agents WHERE id = ?1");
+  const laneSession = database.prepare<{ session: number }, [string, string]>(
+    "SELECT session FROM lanes WHERE store_id = ?1 AND agent_id = ?2",
+  );
+  const grant = database.prepare<{ session: number }, [string, string, number]>(
+    `INSERT INTO lanes (store_id, agent_id, session, opened_at)
+     SELECT ?1, id, 1, ?3 FROM agents WHERE id = ?2
+     ON CONFLICT (store_id) DO UPDATE SET session = session + 1, opened_at = ?3 WHERE agent_id = ?2
+     RETURNING session`,
+  );
+
+  function applyWrites(batch: WriteBatch, now: number): WriteBatchResult {
+    if (senderThere.get(batch.sender) === null) return { status: "sender_removed" };
+    if (batch.lane !== undefined) {
+      const newestSession = laneSession.get(batch.lane.storeId, batch.sender)?.session ?? 0;
+      if (newestSession !== batch.lane.laneSession) return { status: "fenced", newestSession };
+    }
+    const outcomes: LaneOutcome[] = [];
+    const woken = new Set<AgentId>();
+    let halted = false;
+    for (const write of batch.writes) {
+      if (halted) {
+        outcomes.push(deferred(write, "an earlier write of the batch was not applied"));
+        continue;
+      }
+      try {
+        const { outcome, recipient } = inSavepoint(() => applyOne(batch, write, now));
+        outcomes.push(outcome);
+        if (recipient !== undefined) woken.add(recipient);
+      } catch (error) {
+        // Only this write is at fault; the ones after it wait, because they must not overtake it.
+        if (!isConstraint(error) || !database.inTransaction) throw error;
+        outcomes.push(deferred(write, "the store refused the row"));
+        halted = true;
+      }
+    }
+    return { status: "applied", outcomes, woken: [...woken] };
+  }
+
+  return {
+    applyWrites,
+    openLane: (storeId: StoreId, agentId: AgentId, now: number): number | undefined =>
+      grant.get(storeId, agentId, now)?.session,
+  };
+}
+
+/** Applies one write: remembered outcome, else decision, then the rows that it asks for. */
+function writer(database: Database) {
+  const facts = factFinder(database);
+  const storeMessage = messageWriter(database);
+  const remembered = database.prepare<{ fingerprint: string; outcome: string }, [string, string]>(
+    "SELECT fingerprint, outcome FROM outcomes WHERE agent_id = ?1 AND key = ?2",
+  );
+  const remember = database.prepare<unknown, [string, string, string, string, number]>(
+    "INSERT INTO outcomes (agent_id, key, fingerprint, outcome, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+  );
+
+  return (batch: WriteBatch, write: Write, now: number): Applied => {
+    const print = writeFingerprint(write);
+    const known = remembered.get(batch.sender, write.key);
+    if (known !== null) {
+      // Written below from the same type.
+      const stored = { fingerprint: known.fingerprint, outcome: JSON.parse(known.outcome) as LaneOutcome };
+      return { outcome: rememberedOutcome(write, stored, print), recipient: undefined };
+    }
+    const read = readWrite(write, batch, now);
+    const decision = read.status === "rejected" ? read : decideWrite(write, read, facts(batch, write, read));
+    const outcome =
+      decision.status === "rejected"
+        ? rejectedOutcome(write, decision)
+        : committedOutcome(write, decision.message.threadId);
+    if (decision.status === "commit") storeMessage(decision.message, now);
+    if (isRemembered(outcome)) remember.run(batch.sender, write.key, print, JSON.stringify(outcome), now);
+    return { outcome, recipient: decision.status === "commit" ? decision.message.recipient.id : undefined };
+  };
+}
+
+function factFinder(database: Database) {
+  const idTaken = database.prepare<unknown, [string]>("SELECT 1 FROM messages WHERE id = ?1");
+  const holder = database.prepare<Recipient, [string]>("SELECT id, name FROM agents WHERE name = ?1");
+  const parentRow = database.prepare<ParentRow, [string, string]>(
+    `SELECT m.sender_id AS senderId, s.name AS senderName, m.thread_id AS threadId,
+       i.seq IS NOT NULL AS received, o.message_id IS NOT NULL AS obliged, o.closed_at AS closedAt
+     FROM messages m JOIN agents s ON s.id = m.sender_id
+     LEFT JOIN inbox i ON i.message_id = m.id AND i.agent_id = ?2
+     LEFT JOIN obligations o ON o.message_id = m.id AND o.debtor_id = ?2
+     WHERE m.id = ?1`,
+  );
+
+  return (batch: WriteBatch, write: Write, read: ReadWrite): WriteFacts => {
+    const row = read.parentId === undefined ? null : parentRow.get(read.parentId, batch.sender);
+    return {
+      sender: batch.sender,
+      messageIdTaken: idTaken.get(write.messageId) !== null,
+      recipient: row !== null || read.to === undefined ? undefined : (holder.get(read.to) ?? undefined),
+      parent: row === null ? undefined : parentFacts(row),
+    };
+  };
+}
+
+function parentFacts(row: ParentRow): ParentFacts {
+  const open = row.closedAt === null ? "open" : "closed";
+  return {
+    sender: { id: row.senderId, name: row.senderName },
+    threadId: row.threadId,
+    received: row.received === 1,
+    obligation: row.obliged === 1 ? open : "none",
+  };
+}
+
+function messageWriter(database: Database) {
+  const insertMessage = database.prepare(
+    `INSERT INTO messages (id, sender_id, recipient, thread_id, reply_to, late, body, created_at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`,
+  );
+  const nextSeq = database.prepare<{ seq: number }, [string]>(
+    "UPDATE agents SET newest_seq = newest_seq + 1 WHERE id = ?1 RETURNING newest_seq AS seq",
+  );
+  const insertInbox = database.prepare(
+    "INSERT INTO inbox (agent_id, seq, message_id, expects_reply) VALUES (?1, ?2, ?3, ?4)",
+  );
+  const insertObligation = database.prepare(
+    "INSERT INTO obligations (message_id, debtor_id, creditor_id, opened_at) VALUES (?1, ?2, ?3, ?4)",
+  );
+  const discharge = database.prepare(
+    `UPDATE obligations SET closed_at = ?3, closed_by = ?4
+     WHERE message_id = ?1 AND debtor_id = ?2 AND closed_at IS NULL`,
+  );
+
+  return (message: NewMessage, now: number): void => {
+    const { id, sender, recipient, threadId, replyTo, late, expectsReply, body } = message;
+    insertMessage.run(id, sender, recipient.name, threadId, replyTo ?? null, late ? 1 : 0, body, now);
+    const seq = nextSeq.get(recipient.id)?.seq;
+    if (seq === undefined) throw new Error(`Store message ${id}: its recipient ${recipient.id} has no inbox`);
+    insertInbox.run(recipient.id, seq, id, expectsReply ? 1 : 0);
+    if (expectsReply) insertObligation.run(id, recipient.id, sender, now);
+    if (message.discharges && replyTo !== undefined) discharge.run(replyTo, sender, now, id);
+  };
+}
+
+function deferred(write: Write, why: string): LaneOutcome {
+  return {
+    status: "deferred",
+    key: write.key,
+    code: "internal",
+    detail: `Apply write "${write.key}": ${why}`,
+  };
+}
+
+function isConstraint(error: unknown): boolean {
+  return error instanceof Error && "code" in error && `${error.code}`.startsWith("SQLITE_CONSTRAINT");
+}
