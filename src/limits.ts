@@ -44,6 +44,13 @@ export const limits = {
   /** Upstream connections kept open per origin, and how long an idle one is kept. */
   upstreamConnectionsMax: 64,
   upstreamIdleMs: 30 * second,
+  /** Requests that wait for a free upstream connection, and how long: longer than a connect, so that its failure is told. */
+  upstreamWaitersMax: 1_024,
+  upstreamWaitMs: 10 * second,
+  /** Silence after which the system probes a peer: one that vanished without a word is found within half a minute. */
+  upstreamKeepaliveMs: 15 * second,
+  /** Bytes of an unread upstream body held before its connection is paused. */
+  upstreamBufferBytesMax: 256 * kibibyte,
   /** Upstream response head, and one SSE event that the proxy has to look into. */
   upstreamHeadBytesMax: 64 * kibibyte,
   sseEventBytesMax: 4 * mebibyte,
@@ -62,6 +69,13 @@ export const limits = {
   recordAgeMaxMs: 7 * day,
   /** Ended records are kept this long so that a repeated logical call gets its earlier receipt. */
   recordTombstoneMs: 24 * hour,
+  /** Ended records kept at most, and how often the old ones are removed. */
+  tombstonesMax: 100_000,
+  outboxPruneMs: 10 * minute,
+  /** The outbox file: all records that may wait, with room for the ended ones. */
+  outboxFileBytesMax: 512 * mebibyte,
+  /** What became of a record waits this long to share the commit of the next write; a crash before it replays. */
+  saveLingerMs: 20,
   /** A call repeated with equal arguments, whose first answer was never seen, is the same call within this time. */
   reissueWindowMs: 120 * second,
   /** One delivery batch. */
@@ -71,6 +85,8 @@ export const limits = {
   deliveryBackoffBaseMs: 500,
   deliveryBackoffCapMs: 30 * second,
   probeIntervalMs: 500,
+  /** One probe: an answer later than this is as good as none. */
+  probeAttemptMs: 2 * second,
   probeDurationMs: 5 * minute,
   /** One delivery attempt, from connect to the last byte of the answer. */
   deliveryAttemptMs: 15 * second,
@@ -155,6 +171,7 @@ export function assertLimits(l: Limits): void {
     [l.recordBytesMax < l.requestBodyBytesMax, "a record must fit a request"],
     [l.agentTokenRenewBeforeMs < l.agentTokenMs, "renewal must come before the end of a token"],
     [l.feedKeepaliveMs * 2 < l.feedSilenceMs, "two keepalives must fit the feed silence"],
+    [l.upstreamConnectMs < l.upstreamWaitMs, "a failed connect must be told before the wait for one ends"],
     [l.writeWaitMs < l.deliveryAttemptMs, "an attempt must outlive the wait of its call"],
     [l.pumpFlushMs < l.shutdownMs, "the pump flush must fit the shutdown"],
     [l.upstreamCallMs < l.agentToolCallMs, "the proxy must give a call up before the agent does"],

@@ -1,0 +1,162 @@
+/** What passes between the outbox and the worker that holds its file. Plain data only. */
+import type { IdempotencyKey, MessageId } from "../wire/id.ts";
+import type { LaneRecord } from "../wire/lane.ts";
+import type { NeutralResult, NoticeReason } from "../wire/receipt.ts";
+import type { RecordView } from "../wire/write.ts";
+import type { RecordLife, RecordState } from "./record.ts";
+import type { KeyOrigin } from "./reissue.ts";
+
+/** A write that asks to be stored. */
+export type NewRecord = {
+  key: IdempotencyKey;
+  origin: KeyOrigin;
+  messageId: MessageId;
+  tool: string;
+  fingerprint: string;
+  callId: string | undefined;
+  /** Call ids in flight now in the same session. */
+  parallel: string[];
+  /** The arguments as JSON, as they are delivered. */
+  argumentsJson: string;
+  bytes: number;
+  excerpt: string;
+  to: string | undefined;
+  recipientId: string | undefined;
+  parent: { from: string; threadId: string } | undefined;
+  now: number;
+  /** The pump will deliver it at once: store it as `sending`, which saves a commit of its own. */
+  attemptNow: boolean;
+};
+
+/** A record that waits, as the queue in memory holds it; its arguments are fetched when needed. */
+export type OpenRecord = {
+  id: number;
+  key: IdempotencyKey;
+  messageId: MessageId;
+  tool: string;
+  bytes: number;
+  enqueuedAt: number;
+  life: RecordLife;
+};
+
+/** An earlier write that a call turned out to be. */
+export type KnownRecord = {
+  id: number;
+  key: IdempotencyKey;
+  messageId: MessageId;
+  tool: string;
+  state: RecordState;
+  detail: string | undefined;
+  enqueuedAt: number;
+  /** The relay's own result, when it was sent. */
+  result: NeutralResult | undefined;
+};
+
+export type EnqueueReply =
+  | { status: "stored"; id: number }
+  | { status: "known"; record: KnownRecord }
+  | { status: "reused"; record: KnownRecord }
+  | { status: "full"; records: number; bytes: number };
+
+/** A notice as it is stored; notices.ts makes the agent's form of it. */
+export type NoticeRow = {
+  seq: number;
+  recordId: number;
+  reason: NoticeReason;
+  tool: string;
+  key: string;
+  messageId: string;
+  to: string | undefined;
+  excerpt: string;
+  detail: string;
+  enqueuedAt: number;
+  endedAt: number;
+  /** Further writes that ended after it, when there is no room for a notice each. */
+  more: number;
+};
+
+/** What has become of one record. */
+export type LifeChange = {
+  id: number;
+  life: RecordLife;
+  /** Present when it ended. */
+  end?: { at: number; result: NeutralResult | undefined; notice: NoticeReason | undefined };
+};
+
+export type SaveRequest = {
+  changes: LifeChange[];
+  seenRecords: number[];
+  seenNotices: number[];
+  now: number;
+};
+
+/** Bounds the worker applies. */
+export type StoreLimits = {
+  recordsMax: number;
+  bytesMax: number;
+  reissueWindowMs: number;
+  noticesMax: number;
+  tombstoneMs: number;
+  tombstonesMax: number;
+  /** Largest stored result; a larger one is replayed as a plain receipt. */
+  resultBytesMax: number;
+  /** Largest database file. */
+  fileBytesMax: number;
+};
+
+export type LoadRequest = {
+  dir: string;
+  relayId: string;
+  agentId: string;
+  /** Becomes the id of a store that is made now. */
+  newStoreId: string;
+  pid: number;
+  now: number;
+  limits: StoreLimits;
+  /** Records after `afterId` with these keys were refused when the disk failed: they must not come to life. */
+  discard: { afterId: number; keys: string[] };
+};
+
+export type LoadReply =
+  | {
+      status: "opened";
+      storeId: string;
+      epoch: number;
+      records: OpenRecord[];
+      notices: NoticeRow[];
+      /** Highest id ever given. */
+      lastId: number;
+    }
+  | { status: "owned"; pid: number | undefined; startedAt: string | undefined }
+  | { status: "foreign"; relayId: string; agentId: string }
+  | { status: "newer"; version: number };
+
+export type InspectReply =
+  | { status: "read"; records: RecordView[] }
+  | { status: "owned"; pid: number | undefined; startedAt: string | undefined }
+  | { status: "newer"; version: number };
+
+export type ListRequest = { limit: number; expiryMs: number };
+
+/** The worker's verbs. All that arrive together are one transaction with one fsync; replies follow the commit. */
+export type OutboxMethods = {
+  load(request: LoadRequest): LoadReply;
+  enqueue(record: NewRecord): EnqueueReply;
+  /** An attempt with these records is about to begin. */
+  mark(request: { ids: number[] }): void;
+  save(request: SaveRequest): { notices: NoticeRow[] };
+  /** What is sent of these records, in their order; records that have ended meanwhile are left out. */
+  payloads(request: { ids: number[] }): { id: number; record: LaneRecord }[];
+  find(request: { id: number }): KnownRecord | undefined;
+  list(request: ListRequest): RecordView[];
+  /** Forgets ended records and seen notices whose time is over; how many rows went. */
+  prune(request: { now: number }): number;
+  /** Reads a store that nobody owns; makes nothing. */
+  inspect(request: ListRequest & { dir: string }): InspectReply;
+  close(request: object): void;
+};
+
+/** Name of the error when the disk has no room: nothing of the group was stored, the file is still open. */
+export const diskFullName = "OutboxDiskFull";
+/** Name of the error when the file failed: it is closed, nothing is promised about the last group. */
+export const diskFailedName = "OutboxDiskFailed";

@@ -1,0 +1,80 @@
+/**
+ * The tables of an outbox file and how a file becomes current. Forward only, in one transaction; a file of a newer
+ * program is refused, never read by guessing.
+ */
+import type { Database } from "bun:sqlite";
+
+/** Version this program writes (`PRAGMA user_version`). */
+export const schemaVersion = 1;
+
+const migrations: readonly string[] = [
+  `
+  CREATE TABLE store (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    store_id TEXT NOT NULL,
+    relay_id TEXT NOT NULL,
+    agent_id TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE records (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    epoch INTEGER NOT NULL,
+    key TEXT NOT NULL UNIQUE,
+    message_id TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    call_id TEXT,
+    arguments TEXT,
+    excerpt TEXT NOT NULL,
+    recipient TEXT,
+    recipient_id TEXT,
+    parent TEXT,
+    bytes INTEGER NOT NULL,
+    enqueued_at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    ambiguous INTEGER NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0,
+    first_failure_at INTEGER,
+    detail TEXT,
+    result TEXT,
+    ended_at INTEGER,
+    seen INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE INDEX records_open ON records (id) WHERE ended_at IS NULL;
+  CREATE INDEX records_ended ON records (ended_at) WHERE ended_at IS NOT NULL;
+  CREATE INDEX records_unseen ON records (fingerprint) WHERE seen = 0;
+  CREATE TABLE notices (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    record_id INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    key TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    recipient TEXT,
+    excerpt TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    enqueued_at INTEGER NOT NULL,
+    ended_at INTEGER NOT NULL,
+    more INTEGER NOT NULL DEFAULT 0,
+    seen_at INTEGER
+  ) STRICT;
+  CREATE INDEX notices_pending ON notices (seq) WHERE seen_at IS NULL;
+  `,
+];
+
+/** The version of an open file; 0 when it is new. */
+export function versionOf(database: Database): number {
+  const row = database.query("PRAGMA user_version").get() as { user_version: number };
+  return row.user_version;
+}
+
+/** Brings the file to `schemaVersion`. Called inside a transaction, and not for a newer file. */
+export function migrate(database: Database): void {
+  for (const [index, statements] of migrations.entries()) {
+    if (index < versionOf(database)) continue;
+    database.run(statements);
+    database.run(`PRAGMA user_version = ${index + 1}`);
+  }
+}

@@ -1,0 +1,356 @@
+/** The SQL of the outbox, one function per verb. All of it runs inside a transaction that the engine holds. */
+import type { Database } from "bun:sqlite";
+import { asId } from "../wire/id.ts";
+import type { LaneRecord } from "../wire/lane.ts";
+import type { NeutralResult, NoticeReason } from "../wire/receipt.ts";
+import type { RecordView } from "../wire/write.ts";
+import { newLife, type RecordLife, type RecordState, step } from "./record.ts";
+import type { EarlierWrite } from "./reissue.ts";
+import type {
+  KnownRecord,
+  ListRequest,
+  LoadRequest,
+  NewRecord,
+  NoticeRow,
+  OpenRecord,
+  SaveRequest,
+  StoreLimits,
+} from "./rows.ts";
+
+/** What waits: the two numbers that the limits are about. */
+export type Counts = { records: number; bytes: number };
+type Identity = { storeId: string; relayId: string; agentId: string; epoch: number };
+type Saved = { notices: NoticeRow[]; ended: Counts };
+
+export type Verbs = {
+  open(request: LoadRequest): Identity;
+  reopen(discard: LoadRequest["discard"]): void;
+  contents(): { records: OpenRecord[]; notices: NoticeRow[]; lastId: number };
+  count(): Counts;
+  byKey(key: string): EarlierWrite | undefined;
+  unseen(fingerprint: string): EarlierWrite[];
+  insert(record: NewRecord, epoch: number): number;
+  mark(ids: readonly number[]): void;
+  save(request: SaveRequest, limits: StoreLimits): Saved;
+  payloads(ids: readonly number[]): { id: number; record: LaneRecord }[];
+  find(id: number): KnownRecord | undefined;
+  list(request: ListRequest): RecordView[];
+  prune(now: number, limits: StoreLimits): number;
+};
+
+/** A row of `records`, as the columns that are read have it. */
+type Row = {
+  id: number;
+  key: string;
+  message_id: string;
+  tool: string;
+  fingerprint: string;
+  call_id: string | null;
+  arguments: string | null;
+  excerpt: string;
+  recipient: string | null;
+  recipient_id: string | null;
+  parent: string | null;
+  bytes: number;
+  enqueued_at: number;
+  state: RecordState;
+  attempts: number;
+  ambiguous: number;
+  failures: number;
+  first_failure_at: number | null;
+  detail: string | null;
+  result: string | null;
+  seen: number;
+};
+
+/** Rows removed in one transaction, so that no write waits long behind the removal. */
+const pruneRowsMax = 500;
+
+/** The verbs on an open, current file. */
+export function prepareVerbs(database: Database): Verbs {
+  const byId = database.query<Row, [number]>("SELECT * FROM records WHERE id = ?");
+  const earlier = "SELECT id, fingerprint, call_id, enqueued_at, seen FROM records";
+  const byKey = database.query<Row, [string]>(`${earlier} WHERE key = ?`);
+  const unseen = database.query<Row, [string]>(
+    `${earlier} WHERE fingerprint = ? AND seen = 0 ORDER BY id DESC LIMIT 32`,
+  );
+  const mark = database.query("UPDATE records SET state = 'sending' WHERE id = ? AND ended_at IS NULL");
+  return {
+    open: (request) => identify(database, request),
+    reopen: (discard) => reopen(database, discard),
+    contents: () => contents(database),
+    count: () => {
+      const row = database
+        .query(
+          "SELECT count(*) AS records, coalesce(sum(bytes), 0) AS bytes FROM records WHERE ended_at IS NULL",
+        )
+        .get();
+      return row as Counts;
+    },
+    byKey: (key) => {
+      const row = byKey.get(key);
+      return row === null ? undefined : earlierOf(row);
+    },
+    unseen: (fingerprint) => unseen.all(fingerprint).map(earlierOf),
+    insert: inserter(database),
+    mark: (ids) => {
+      for (const id of ids) mark.run(id);
+    },
+    save: saver(database),
+    payloads: (ids) =>
+      ids.flatMap((id) => {
+        const row = byId.get(id);
+        return row === null || row.arguments === null ? [] : [{ id, record: laneRecordOf(row) }];
+      }),
+    find: (id) => {
+      const row = byId.get(id);
+      return row === null ? undefined : knownOf(row);
+    },
+    list: ({ limit, expiryMs }) =>
+      database
+        .query<Row, [number]>("SELECT * FROM records ORDER BY ended_at IS NOT NULL, id LIMIT ?")
+        .all(limit)
+        .map((row) => viewOf(row, expiryMs)),
+    prune: (now, limits) => prune(database, now, limits),
+  };
+}
+
+function identify(database: Database, request: LoadRequest): Identity {
+  database
+    .query("INSERT INTO store VALUES (1, ?, ?, ?, 0, ?) ON CONFLICT DO NOTHING")
+    .run(request.newStoreId, request.relayId, request.agentId, request.now);
+  const row = database
+    .query(
+      "UPDATE store SET epoch = epoch + 1 RETURNING store_id AS storeId, relay_id AS relayId, agent_id AS agentId, epoch",
+    )
+    .get();
+  return row as Identity;
+}
+
+/** Every record whose attempt may have been under way waits again, and remembers it. */
+function reopen(database: Database, discard: LoadRequest["discard"]): void {
+  const remove = database.query("DELETE FROM records WHERE key = ? AND id > ? AND ended_at IS NULL");
+  for (const key of discard.keys) remove.run(key, discard.afterId);
+  const { life } = step(
+    { ...newLife, state: "sending" },
+    { type: "reopened" },
+    { poisonAttemptsMax: 1, poisonSpanMs: 0 },
+  );
+  database
+    .query("UPDATE records SET state = ?, ambiguous = ? WHERE state = 'sending'")
+    .run(life.state, life.ambiguous ? 1 : 0);
+}
+
+function contents(database: Database): ReturnType<Verbs["contents"]> {
+  const rows = database
+    .query<Row, []>(
+      `SELECT id, key, message_id, tool, bytes, enqueued_at, state, attempts, ambiguous, failures, first_failure_at,
+       detail FROM records WHERE ended_at IS NULL ORDER BY id`,
+    )
+    .all();
+  const notices = database
+    .query(`SELECT ${noticeColumns} FROM notices WHERE seen_at IS NULL ORDER BY seq`)
+    .all();
+  const last = database.query("SELECT seq FROM sqlite_sequence WHERE name = 'records'").get();
+  return {
+    records: rows.map((row) => ({
+      id: row.id,
+      key: asId(row.key),
+      messageId: asId(row.message_id),
+      tool: row.tool,
+      bytes: row.bytes,
+      enqueuedAt: row.enqueued_at,
+      life: lifeOf(row),
+    })),
+    notices: notices.map((row) => noticeOf(row as StoredNotice)),
+    lastId: (last as { seq: number } | null)?.seq ?? 0,
+  };
+}
+
+function inserter(database: Database): Verbs["insert"] {
+  const insert = database.query<{ id: number }, (string | number | null)[]>(
+    `INSERT INTO records (epoch, key, message_id, tool, fingerprint, call_id, arguments, excerpt, recipient,
+     recipient_id, parent, bytes, enqueued_at, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+  );
+  return (record, epoch) => {
+    const row = insert.get(
+      epoch,
+      record.key,
+      record.messageId,
+      record.tool,
+      record.fingerprint,
+      record.callId ?? null,
+      record.argumentsJson,
+      record.excerpt,
+      record.to ?? null,
+      record.recipientId ?? null,
+      record.parent === undefined ? null : JSON.stringify(record.parent),
+      record.bytes,
+      record.now,
+      record.attemptNow ? "sending" : "queued",
+    );
+    if (row === null) throw new Error(`Store a record under ${record.key}: SQLite gave no id`);
+    return row.id;
+  };
+}
+
+function saver(database: Database): Verbs["save"] {
+  const change = database.query(
+    `UPDATE records SET state = ?, attempts = ?, ambiguous = ?, failures = ?, first_failure_at = ?, detail = ?
+     WHERE id = ? AND ended_at IS NULL`,
+  );
+  const end = database.query<Row, (string | number | null)[]>(
+    `UPDATE records SET arguments = NULL, parent = NULL, result = ?, ended_at = ?
+     WHERE id = ? AND ended_at IS NULL RETURNING *`,
+  );
+  const erase = database.query("UPDATE records SET excerpt = '' WHERE id = ?");
+  const recordSeen = database.query("UPDATE records SET seen = 1 WHERE id = ? AND seen = 0");
+  const noticeSeen = database.query("UPDATE notices SET seen_at = ? WHERE seq = ? AND seen_at IS NULL");
+  const notify = noticeWriter(database);
+  return (request, limits) => {
+    const notices: NoticeRow[] = [];
+    const ended: Counts = { records: 0, bytes: 0 };
+    for (const { id, life, end: ending } of request.changes) {
+      const first = life.firstFailureAt ?? null;
+      const detail = life.detail ?? null;
+      change.run(life.state, life.attempts, life.ambiguous ? 1 : 0, life.failures, first, detail, id);
+      if (ending === undefined) continue;
+      const row = end.get(resultJson(ending.result, limits), ending.at, id);
+      if (row === null) continue;
+      ended.records += 1;
+      ended.bytes += row.bytes;
+      if (ending.notice !== undefined)
+        notices.push(notify({ row, reason: ending.notice, at: ending.at, noticesMax: limits.noticesMax }));
+      erase.run(id);
+    }
+    for (const id of request.seenRecords) recordSeen.run(id);
+    for (const seq of request.seenNotices) noticeSeen.run(request.now, seq);
+    return { notices, ended };
+  };
+}
+
+type NewNotice = { row: Row; reason: NoticeReason; at: number; noticesMax: number };
+
+/** Writes a notice; when there is no room for one more, the newest one speaks for the others too. */
+function noticeWriter(database: Database): (notice: NewNotice) => NoticeRow {
+  const pending = database.query<{ pending: number }, []>(
+    "SELECT count(*) AS pending FROM notices WHERE seen_at IS NULL",
+  );
+  const insert = database.query<StoredNotice, (string | number | null)[]>(
+    `INSERT INTO notices (record_id, reason, tool, key, message_id, recipient, excerpt, detail, enqueued_at, ended_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING ${noticeColumns}`,
+  );
+  const addMore = database.query<StoredNotice, []>(
+    `UPDATE notices SET more = more + 1 WHERE seq = (SELECT max(seq) FROM notices WHERE seen_at IS NULL)
+     RETURNING ${noticeColumns}`,
+  );
+  return ({ row, reason, at, noticesMax }) => {
+    const full = (pending.get()?.pending ?? 0) >= noticesMax;
+    const stored = full
+      ? addMore.get()
+      : insert.get(
+          row.id,
+          reason,
+          row.tool,
+          row.key,
+          row.message_id,
+          row.recipient,
+          row.excerpt,
+          row.detail ?? "",
+          row.enqueued_at,
+          at,
+        );
+    if (stored === null) throw new Error(`Write the notice of record ${row.id}: SQLite stored nothing`);
+    return noticeOf(stored);
+  };
+}
+
+function prune(database: Database, now: number, limits: StoreLimits): number {
+  const oldest = now - limits.tombstoneMs;
+  const records = database
+    .query(
+      `DELETE FROM records WHERE id IN (SELECT id FROM records WHERE ended_at IS NOT NULL AND
+       (ended_at < ? OR id <= (SELECT id FROM records WHERE ended_at IS NOT NULL ORDER BY id DESC LIMIT 1 OFFSET ?))
+       ORDER BY id LIMIT ?)`,
+    )
+    .run(oldest, limits.tombstonesMax, pruneRowsMax);
+  const notices = database
+    .query(
+      "DELETE FROM notices WHERE seq IN (SELECT seq FROM notices WHERE seen_at < ? ORDER BY seq LIMIT ?)",
+    )
+    .run(oldest, pruneRowsMax);
+  return records.changes + notices.changes;
+}
+
+function resultJson(result: NeutralResult | undefined, limits: StoreLimits): string | null {
+  if (result === undefined) return null;
+  const text = JSON.stringify(result);
+  return Buffer.byteLength(text) > limits.resultBytesMax ? null : text;
+}
+
+const noticeColumns = `seq, record_id AS recordId, reason, tool, key, message_id AS messageId, recipient AS "to",
+  excerpt, detail, enqueued_at AS enqueuedAt, ended_at AS endedAt, more`;
+type StoredNotice = Omit<NoticeRow, "to"> & { to: string | null };
+
+function noticeOf(row: StoredNotice): NoticeRow {
+  return { ...row, to: row.to ?? undefined };
+}
+
+function earlierOf(row: Row): EarlierWrite {
+  const { id, fingerprint, enqueued_at: enqueuedAt } = row;
+  return { id, fingerprint, callId: row.call_id ?? undefined, enqueuedAt, seen: row.seen === 1 };
+}
+
+function lifeOf(row: Row): RecordLife {
+  return {
+    state: row.state,
+    attempts: row.attempts,
+    ambiguous: row.ambiguous === 1,
+    failures: row.failures,
+    firstFailureAt: row.first_failure_at ?? undefined,
+    detail: row.detail ?? undefined,
+  };
+}
+
+function laneRecordOf(row: Row): LaneRecord {
+  const parent =
+    row.parent === null ? {} : { parent: JSON.parse(row.parent) as { from: string; threadId: string } };
+  return {
+    key: row.key,
+    messageId: row.message_id,
+    tool: row.tool,
+    arguments: JSON.parse(row.arguments ?? "{}") as Record<string, unknown>,
+    enqueuedAt: new Date(row.enqueued_at).toISOString(),
+    ...(row.recipient_id === null ? {} : { recipientId: row.recipient_id }),
+    ...parent,
+  };
+}
+
+function knownOf(row: Row): KnownRecord {
+  return {
+    id: row.id,
+    key: asId(row.key),
+    messageId: asId(row.message_id),
+    tool: row.tool,
+    state: row.state,
+    detail: row.detail ?? undefined,
+    enqueuedAt: row.enqueued_at,
+    result: row.result === null ? undefined : (JSON.parse(row.result) as NeutralResult),
+  };
+}
+
+function viewOf(row: Row, expiryMs: number): RecordView {
+  return {
+    id: row.id,
+    key: asId(row.key),
+    messageId: asId(row.message_id),
+    tool: row.tool,
+    state: row.state,
+    to: row.recipient ?? undefined,
+    bytes: row.bytes,
+    attempts: row.attempts,
+    enqueuedAt: new Date(row.enqueued_at).toISOString(),
+    expiresAt: new Date(row.enqueued_at + expiryMs).toISOString(),
+    lastError: row.detail ?? undefined,
+  };
+}
