@@ -32,7 +32,7 @@ export type StoryOptions = {
   signal: AbortSignal;
   report(moment: Moment): void;
   /** The address runners are given instead of the relay's own. */
-  gate?(relayUrl: string): string;
+  gate?(relayUrl: string): Promise<string>;
   /** Any step that takes longer is given up, ms. */
   stepMs?: number;
 };
@@ -64,7 +64,7 @@ async function plot(stage: Stage, options: StoryOptions): Promise<StoryResult> {
   const { count, clock } = options;
   const relay = await stage.startRelay(0);
   stage.tell(`relay is up at ${relay.url} (process ${relay.program.pid})`);
-  const gate = options.gate?.(relay.url) ?? relay.url;
+  const gate = (await options.gate?.(relay.url)) ?? relay.url;
   const start = (name: Name) => stage.startRunner(name, gate, relay.operatorTokenFile);
   const runners = { alice: start("alice"), bob: start("bob") };
   await stage.everyone("both agents to start", (name) => linesOf(stage.ledger(name), "start").length > 0);
