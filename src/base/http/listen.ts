@@ -1,0 +1,61 @@
+/** A thin listener on `Bun.serve`: what a server needs to know about its port, its silence and its end. */
+import { limits } from "../../limits.ts";
+import { type Clock, sleep } from "../clock.ts";
+
+/** Answers a request. `streaming` says that the answer stays open and may be silent. */
+export type Serve = (request: Request, streaming: () => void) => Promise<Response>;
+
+export type Listener = {
+  readonly port: number;
+  /** Accepts nothing more, lets requests in flight end for at most `waitMs`, then closes every connection. */
+  close(waitMs: number): Promise<void>;
+};
+
+/** The address cannot be listened on. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+}
+
+/**
+ * Listens on an address.
+ * @param options.port 0 takes any free port
+ * @throws ListenError when the port is taken or may not be used
+ */
+export function listen(options: { hostname: string; port: number; serve: Serve; clock: Clock }): Listener {
+  const { hostname, port, serve, clock } = options;
+  const server = start(hostname, port, serve);
+  return {
+    port: server.port ?? port,
+    async close(waitMs) {
+      // Resolves only when every connection is gone, also idle ones: not waited for.
+      const stopped = server.stop();
+      const end = clock.monotonic() + waitMs;
+      while (server.pendingRequests > 0 && clock.monotonic() < end) await sleep(clock, 10);
+      await server.stop(true);
+      await stopped;
+    },
+  };
+}
+
+function start(hostname: string, port: number, serve: Serve): Bun.Server<undefined> {
+  try {
+    return Bun.serve({
+      hostname,
+      port,
+      // Also the time a handler may be silent; a stream switches it off for itself.
+      idleTimeout: limits.requestReadMs / 1_000,
+      // Above our own limit, so that ours is the one that answers, with a body.
+      maxRequestBodySize: 2 * limits.requestBodyBytesMax,
+      fetch: (request, bun) => serve(request, () => bun.timeout(request, 0)),
+    });
+  } catch (cause) {
+    throw new ListenError(`Listen on ${hostname}:${port}: ${why(cause)}`, { cause });
+  }
+}
+
+function why(cause: unknown): string {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  if (code === "EADDRINUSE") return "the port is taken; give another one, or 0 for any";
+  if (code === "EACCES") return "the port may not be used by this user; ports from 1024 on may";
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,92 @@
+/**
+ * Who follows which feed in this process. It only wakes: what a feed sends is read from the store after its cursor,
+ * so a lost wake costs time and never a message. It also knows who is online.
+ */
+import type { Clock } from "../base/clock.ts";
+import { limits } from "../limits.ts";
+import type { hintSubjects } from "../wire/feed.ts";
+import type { AgentId } from "../wire/id.ts";
+
+export type HintSubject = (typeof hintSubjects)[number];
+
+/** An open feed. Neither function may throw. */
+export type Follower = {
+  /** The inbox may have grown. */
+  wake(): void;
+  /** Something changed that the client reads as a snapshot. */
+  hint(subject: HintSubject): void;
+};
+
+export type Hub = {
+  /** Adds a feed; the returned function removes it. */
+  join(agent: AgentId, follower: Follower): () => void;
+  /** These agents' inboxes grew. */
+  wake(agents: readonly AgentId[]): void;
+  /** Tells the followers of this agent. */
+  hint(agent: AgentId, subject: HintSubject): void;
+  /** The list of agents changed; all followers are told within `limits.presenceHintMs`. */
+  agentsChanged(): void;
+  /** True while somebody follows the agent's feed: its runner, for the operator a person's client. */
+  isOnline(agent: AgentId): boolean;
+  /** Agents that are online now. */
+  online(): AgentId[];
+  /** Ends every timer. */
+  close(): void;
+};
+
+/**
+ * A hub.
+ * @param options.seen is told when an agent comes, goes, and every `limits.presenceMs` in between
+ */
+export function createHub(options: { clock: Clock; seen(agent: AgentId): void }): Hub {
+  const { clock, seen } = options;
+  const followers = new Map<AgentId, Set<Follower>>();
+  let stopHint: (() => void) | undefined;
+  let closed = false;
+
+  const of = (agent: AgentId) => [...(followers.get(agent) ?? [])];
+  const online = () => [...followers.keys()];
+  const agentsChanged = () => {
+    if (closed) return;
+    stopHint ??= clock.after(limits.presenceHintMs, () => {
+      stopHint = undefined;
+      for (const agent of online()) for (const follower of of(agent)) follower.hint("agents");
+    });
+  };
+  const presenceChanged = (agent: AgentId) => {
+    seen(agent);
+    agentsChanged();
+  };
+  const tick = () => {
+    for (const agent of online()) seen(agent);
+    stopTick = clock.after(limits.presenceMs, tick);
+  };
+  let stopTick = clock.after(limits.presenceMs, tick);
+
+  return {
+    join(agent, follower) {
+      const set = followers.get(agent) ?? new Set();
+      followers.set(agent, set.add(follower));
+      if (set.size === 1) presenceChanged(agent);
+      return () => {
+        if (!set.delete(follower) || set.size > 0) return;
+        followers.delete(agent);
+        presenceChanged(agent);
+      };
+    },
+    wake(agents) {
+      for (const agent of agents) for (const follower of of(agent)) follower.wake();
+    },
+    hint(agent, subject) {
+      for (const follower of of(agent)) follower.hint(subject);
+    },
+    agentsChanged,
+    isOnline: (agent) => followers.has(agent),
+    online,
+    close() {
+      closed = true;
+      stopTick();
+      stopHint?.();
+    },
+  };
+}

@@ -1,0 +1,61 @@
+/** How outboxes deliver: lane sessions and batches of records. */
+import { limits } from "../../limits.ts";
+import { RelayError } from "../../wire/error.ts";
+import { asId, type StoreId } from "../../wire/id.ts";
+import { requireAgent } from "../access.ts";
+import { timeText } from "../relay.ts";
+import { agentScopes, profileOf } from "../tokens.ts";
+import { known, type Operation } from "./operation.ts";
+
+export const openLane: Operation<"openLane"> = async ({ store, clock }, { storeId }, by) => {
+  const runner = requireAgent(known(by), "Open a lane");
+  const now = clock.now();
+  const laneSession = await store.openLane(asId<StoreId>(storeId), runner.agentId, now);
+  if (laneSession === undefined) {
+    throw new RelayError("forbidden", `Open lane ${storeId}: the outbox belongs to another agent`);
+  }
+  return {
+    laneSession,
+    relayId: store.identity.relayId,
+    generation: store.identity.generation,
+    relayTime: timeText(now),
+    keyWindowMs: limits.outcomeRetentionMs,
+  };
+};
+
+export const deliverRecords: Operation<"deliverRecords"> = async (relay, input, by) => {
+  const { store, clock, hub } = relay;
+  const runner = requireAgent(known(by), "Deliver records");
+  const { storeId, laneSession } = input;
+  const result = await store.applyWrites(
+    {
+      sender: runner.agentId,
+      // A runner cannot send by itself: what the agent's profile allows at this moment counts.
+      scopes: agentScopes(profileOf(runner.profile)),
+      lane: { storeId: asId(storeId), laneSession },
+      writes: input.records.map((record) => ({
+        ...record,
+        key: asId(record.key),
+        messageId: asId(record.messageId),
+      })),
+      keyWindowMs: limits.outcomeRetentionMs,
+    },
+    clock.now(),
+  );
+  switch (result.status) {
+    case "applied":
+      hub.wake(result.woken);
+      return { outcomes: result.outcomes, generation: store.identity.generation };
+    case "fenced":
+      throw new RelayError(
+        "lane_fenced",
+        `Deliver to lane ${storeId}: session ${laneSession} is fenced, the newest is ${result.newestSession}`,
+        { data: { newestSession: result.newestSession } },
+      );
+    case "sender_removed":
+      throw new RelayError(
+        "agent_removed",
+        `Deliver records of '${runner.agentName}': the agent was removed`,
+      );
+  }
+};

@@ -1,0 +1,19 @@
+/** Which relay this is, and whether it works. */
+import { timeText } from "../relay.ts";
+import type { Operation } from "./operation.ts";
+
+export const getRelay: Operation<"getRelay"> = async ({ store, version }) => ({
+  product: "agent-relay",
+  version,
+  relayId: store.identity.relayId,
+  generation: store.identity.generation,
+});
+
+export const getStatus: Operation<"getStatus"> = async ({ store, hub, version, startedAt }) => ({
+  version,
+  relayId: store.identity.relayId,
+  generation: store.identity.generation,
+  startedAt: timeText(startedAt),
+  online: hub.online().length,
+  ...(await store.counts()),
+});

@@ -1,0 +1,26 @@
+/** What every operation of the relay works with. Made by the wiring, passed to each room's functions. */
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+import type { RelayStore } from "../store/store.ts";
+import type { Access } from "./access.ts";
+import type { Hub } from "./hub.ts";
+import type { Streams } from "./streams.ts";
+
+export type Relay = {
+  readonly store: RelayStore;
+  readonly access: Access;
+  readonly hub: Hub;
+  readonly streams: Streams;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly version: string;
+  /** ms since 1970. */
+  readonly startedAt: number;
+};
+
+/** A time as the API gives it: ISO 8601 in UTC. */
+export function timeText(ms: number): string {
+  return new Date(ms).toISOString();
+}

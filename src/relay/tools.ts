@@ -1,0 +1,93 @@
+/** The relay's MCP tools: one function per row of the tool table. What they give back belongs to no era. */
+import { ProtocolError, ProtocolErrorCode } from "@modelcontextprotocol/server";
+import { limits } from "../limits.ts";
+import type { ErrorCode } from "../wire/error.ts";
+import { asId, type IdempotencyKey } from "../wire/id.ts";
+import { messageText } from "../wire/message.ts";
+import type { NeutralResult } from "../wire/receipt.ts";
+import { argumentFault, type ToolInput, type ToolName, type ToolOutput, toolTable } from "../wire/tools.ts";
+import { type AgentPrincipal, type Principal, requireAgent } from "./access.ts";
+import { acknowledge, readPage } from "./inbox.ts";
+import { type Relay, timeText } from "./relay.ts";
+import { applyLive } from "./writes.ts";
+
+/** A call as it arrives; `key` is the caller's own from outside the arguments. */
+export type ToolCall = { name: string; arguments: Record<string, unknown>; key: IdempotencyKey | undefined };
+
+type Context = { relay: Relay; by: AgentPrincipal; key: IdempotencyKey | undefined };
+type Tool<Name extends ToolName> = (context: Context, input: ToolInput<Name>) => Promise<NeutralResult>;
+
+const tools: { readonly [Name in ToolName]: Tool<Name> } = {
+  relay_send_message: (context, input) => write(context, "relay_send_message", input),
+  relay_reply: (context, input) => write(context, "relay_reply", input),
+  relay_check_messages: checkMessages,
+  relay_list_agents: listAgents,
+};
+
+/**
+ * Runs a tool. What the agent can act on is a result with `isError`; an unknown tool is a protocol error.
+ * @throws ProtocolError −32602 for an unknown tool; RelayError
+ */
+export async function callTool(relay: Relay, principal: Principal, call: ToolCall): Promise<NeutralResult> {
+  if (!Object.hasOwn(toolTable, call.name)) {
+    throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${call.name}`);
+  }
+  const name = call.name as ToolName;
+  const { scope, input } = toolTable[name];
+  if (!principal.scopes.includes(scope)) {
+    return fault("forbidden", `${name} needs the scope ${scope}, which this token does not have`);
+  }
+  const parsed = input.safeParse(call.arguments);
+  if (!parsed.success) return fault("bad_request", `${name}: ${argumentFault(parsed.error)}`);
+  const context = { relay, by: requireAgent(principal, `Call ${name}`), key: call.key };
+  // The row and the function have the same name; TypeScript does not follow it through the union of rows.
+  return (tools[name] as Tool<ToolName>)(context, parsed.data as never);
+}
+
+async function write(
+  { relay, by, key }: Context,
+  tool: ToolName,
+  input: Record<string, unknown> & { idempotencyKey?: string | undefined },
+): Promise<NeutralResult> {
+  const { idempotencyKey, ...given } = input;
+  const named = key ?? (idempotencyKey === undefined ? undefined : asId<IdempotencyKey>(idempotencyKey));
+  const { result } = await applyLive(relay, by, { tool, arguments: given, key: named });
+  return result;
+}
+
+async function checkMessages(
+  { relay, by }: Context,
+  input: ToolInput<"relay_check_messages">,
+): Promise<NeutralResult> {
+  if (input.seenSeq !== undefined) await acknowledge(relay, by.agentId, input.seenSeq);
+  const { messages, more } = await readPage(relay, {
+    agentId: by.agentId,
+    afterSeq: 0,
+    unread: true,
+    limit: input.limit ?? limits.inboxPageDefault,
+  });
+  const last = messages.at(-1)?.seq;
+  const words = [
+    ...messages.map(messageText),
+    last === undefined ? "No unread messages." : `When you have handled these, pass seenSeq: ${last}.`,
+    ...(more ? ["There are more unread messages."] : []),
+  ];
+  const structuredContent: ToolOutput<"relay_check_messages"> = { messages, notices: [], more };
+  return { content: [{ type: "text", text: words.join("\n\n") }], structuredContent };
+}
+
+async function listAgents({ relay, by }: Context): Promise<NeutralResult> {
+  const agents = (await relay.store.listAgents()).map(({ id, name, provider, lastSeenAt }) => ({
+    name,
+    provider,
+    online: relay.hub.isOnline(id),
+    ...(lastSeenAt === undefined ? {} : { lastSeenAt: timeText(lastSeenAt) }),
+    self: id === by.agentId,
+  }));
+  const structuredContent: ToolOutput<"relay_list_agents"> = { agents };
+  return { content: [{ type: "text", text: JSON.stringify(structuredContent) }], structuredContent };
+}
+
+function fault(code: ErrorCode, detail: string): NeutralResult {
+  return { content: [{ type: "text", text: `${code}: ${detail}` }], isError: true };
+}

@@ -1,0 +1,207 @@
+/**
+ * The relay as a running server: its home folder, its store, its first token, its port. One of the wirings: the real
+ * clock, random source, disk and network come in here.
+ */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { type Clock, realClock } from "./base/clock.ts";
+import { privateFolder, readPrivate, writePrivate } from "./base/file.ts";
+import { type Listener, listen } from "./base/http/listen.ts";
+import type { Log } from "./base/log.ts";
+import { type Random, realRandom } from "./base/random.ts";
+import { SqliteBusyError } from "./base/sqlite.ts";
+import { limits } from "./limits.ts";
+import { createAccess } from "./relay/access.ts";
+import { createHandler, type Handler } from "./relay/handler.ts";
+import { createHub } from "./relay/hub.ts";
+import { createMcpEndpoint, type McpEndpoint } from "./relay/mcp.ts";
+import { problemResponse } from "./relay/problem.ts";
+import type { Relay } from "./relay/relay.ts";
+import { createStreams } from "./relay/streams.ts";
+import { operatorToken } from "./relay/tokens.ts";
+import { openSqliteStore } from "./store/sqlite.ts";
+import type { RelayStore } from "./store/store.ts";
+import { mcpPath } from "./wire/api.ts";
+import { RelayError } from "./wire/error.ts";
+import { type AgentId, asId, type RelayId, uuidV7 } from "./wire/id.ts";
+import { tokenHash, tokenKind, tokenText } from "./wire/token.ts";
+
+export type ServerOptions = {
+  /** Folder of the relay's state; made when it does not exist. */
+  home: string;
+  /** A loopback name; 127.0.0.1 by default. */
+  hostname?: string;
+  /** 0 takes any free port. */
+  port: number;
+  log: Log;
+  version: string;
+  clock?: Clock;
+  random?: Random;
+};
+
+/** A running relay. */
+export type RelayServer = {
+  url: string;
+  mcpUrl: string;
+  /** File, 0600, with the operator's token. */
+  operatorTokenFile: string;
+  relayId: RelayId;
+  /** Ends feeds and subscriptions, lets calls in flight end, closes the store. */
+  close(): Promise<void>;
+};
+
+type World = { clock: Clock; random: Random; log: Log };
+type Running = { relay: Relay; mcp: McpEndpoint; handler: Handler };
+
+const loopback = ["127.0.0.1", "::1", "localhost"];
+
+/**
+ * Starts a relay. The port is bound first, so nothing is written when it is taken.
+ * @throws ListenError, UnsafePathError, SqliteBusyError, SchemaError
+ */
+export async function startServer(options: ServerOptions): Promise<RelayServer> {
+  const { home, hostname = "127.0.0.1", port, log, version } = options;
+  const world: World = { clock: options.clock ?? realClock, random: options.random ?? realRandom, log };
+  if (!loopback.includes(hostname)) {
+    throw new Error(
+      `Listen on ${hostname}: without TLS the relay listens on loopback only, ${loopback.join(" or ")} was wanted`,
+    );
+  }
+  let running: Running | undefined;
+  const notReady = () => problemResponse(new RelayError("unavailable", "The relay is starting or stopping"));
+  const listener = listen({
+    hostname,
+    port,
+    clock: world.clock,
+    serve: (request, streaming) => running?.handler(request, streaming) ?? Promise.resolve(notReady()),
+  });
+  const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${listener.port}`;
+  const files = { token: join(home, "operator.token"), url: join(home, "relay", "url") };
+  const opened = await open(home, world).catch(async (error: unknown) => {
+    await listener.close(0);
+    throw error;
+  });
+  try {
+    await ensureOperator(opened, files.token, world);
+    running = assemble(opened, { ...world, version, port: listener.port });
+    writePrivate(files.url, `${url}\n`);
+  } catch (error) {
+    await Promise.allSettled([listener.close(0), opened.close()]);
+    throw error;
+  }
+  const stopPruning = prune(opened, world);
+  log.info("The relay is up", { url, home, relayId: opened.identity.relayId });
+  const { relay, mcp } = running;
+  let closing: Promise<void> | undefined;
+  return {
+    url,
+    mcpUrl: `${url}${mcpPath}`,
+    operatorTokenFile: files.token,
+    relayId: opened.identity.relayId,
+    close() {
+      stopPruning();
+      closing ??= shutDown({ relay, mcp, listener, urlFile: files.url }, () => {
+        running = undefined;
+      });
+      return closing;
+    },
+  };
+}
+
+async function open(home: string, { clock, random }: World): Promise<RelayStore> {
+  privateFolder(home);
+  privateFolder(join(home, "relay"));
+  try {
+    return await openSqliteStore({ path: join(home, "relay", "relay.sqlite"), clock, random });
+  } catch (cause) {
+    if (!(cause instanceof SqliteBusyError)) throw cause;
+    throw new SqliteBusyError(`Start a relay in ${home}: another one runs there`, { cause });
+  }
+}
+
+function assemble(store: RelayStore, world: World & { version: string; port: number }): Running {
+  const { clock, random, log, version, port } = world;
+  const hub = createHub({
+    clock,
+    seen: (agent) => {
+      store.markSeen(agent, clock.now()).catch((error: unknown) => {
+        log.warn("When an agent was seen could not be written down", { agent, error });
+      });
+    },
+  });
+  const relay: Relay = {
+    store,
+    hub,
+    clock,
+    random,
+    log,
+    version,
+    access: createAccess({ store, clock }),
+    streams: createStreams(clock),
+    startedAt: clock.now(),
+  };
+  const mcp = createMcpEndpoint(relay);
+  return { relay, mcp, handler: createHandler(relay, mcp, port) };
+}
+
+/**
+ * Sees to it that the token in the operator's file is valid. A new one is on disk before the store knows its hash,
+ * so a crash in between leaves a file that the next start makes valid.
+ */
+async function ensureOperator(store: RelayStore, file: string, world: World): Promise<void> {
+  const { clock, random, log } = world;
+  const newId = () => uuidV7(clock.now(), random.bytes(10));
+  const write = () => {
+    const text = tokenText("operator", random.bytes(32));
+    writePrivate(file, `${text}\n`);
+    return tokenHash(text);
+  };
+  const stored = readPrivate(file)?.trim();
+  if (stored !== undefined && tokenKind(stored) !== "operator") {
+    throw new Error(
+      `Read ${file}: it does not hold an operator token (arl_opr_…); move it away to get a new one`,
+    );
+  }
+  const hash = stored === undefined ? write() : tokenHash(stored);
+  const ownId = asId<AgentId>(newId());
+  if (await store.createOperator(ownId, operatorToken(newId(), hash, ownId), clock.now())) return;
+  const known = await store.findToken(hash, clock.now());
+  const ended =
+    known?.revokedAt !== undefined || (known?.expiresAt ?? Number.POSITIVE_INFINITY) <= clock.now();
+  if (known !== undefined && !ended) return;
+  const operator = await store.agentByName("operator");
+  if (operator === undefined) throw new Error("Make an operator token: the store has no operator");
+  if (ended) log.warn("The operator's token had ended; the file has a new one", { file });
+  const next = ended ? write() : hash;
+  await store.addToken(operatorToken(newId(), next, operator.id), clock.now());
+}
+
+/** Forgets what need not be kept, now and every `limits.pruneIntervalMs`; the returned function stops it. */
+function prune(store: RelayStore, { clock, log }: World): () => void {
+  let stop = () => {};
+  const round = () => {
+    stop = clock.after(limits.pruneIntervalMs, round);
+    store.prune(clock.now(), limits.outcomeRetentionMs).then(
+      (rows) => log.debug("Pruned", { rows }),
+      (error: unknown) => log.warn("Pruning failed", { error }),
+    );
+  };
+  round();
+  return () => stop();
+}
+
+async function shutDown(
+  parts: { relay: Relay; mcp: McpEndpoint; listener: Listener; urlFile: string },
+  refuse: () => void,
+): Promise<void> {
+  const { relay, mcp, listener, urlFile } = parts;
+  rmSync(urlFile, { force: true });
+  refuse();
+  // Streams never end by themselves; calls in flight keep the SDK's instances until they are answered.
+  relay.streams.close();
+  await listener.close(limits.pumpFlushMs);
+  await mcp.close();
+  relay.hub.close();
+  await relay.store.close();
+  relay.log.info("The relay has stopped");
+}
