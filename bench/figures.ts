@@ -1,0 +1,86 @@
+/** Medians and spreads of the rounds, and the table they make. Pure. */
+
+/** One path in one round. */
+export type Round = {
+  path: string;
+  clients: number;
+  perSecond: number;
+  p50Ms: number;
+  p99Ms: number;
+  /** CPU of the proxy's processes and of the upstream's, µs for each call. */
+  proxyCpuUs: number;
+  upstreamCpuUs: number;
+};
+
+/** The middle value and the extremes of some rounds. */
+export type Spread = { median: number; min: number; max: number };
+
+/** Median, least and greatest of at least one value. */
+export function spreadOf(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const low = sorted[Math.ceil(middle) - 1] ?? Number.NaN;
+  const high = sorted[Math.floor(middle)] ?? Number.NaN;
+  return { median: (low + high) / 2, min: sorted[0] ?? Number.NaN, max: sorted.at(-1) ?? Number.NaN };
+}
+
+/** The figures of one path at one number of clients over all rounds. */
+export function figuresOf(rounds: readonly Round[], path: string, clients: number) {
+  const mine = rounds.filter((round) => round.path === path && round.clients === clients);
+  const spread = (value: (round: Round) => number) => spreadOf(mine.map(value));
+  return {
+    path,
+    clients,
+    rounds: mine.length,
+    p50: spread(({ p50Ms }) => p50Ms),
+    p99: spread(({ p99Ms }) => p99Ms),
+    perSecond: spread(({ perSecond }) => perSecond),
+    proxyCpu: spread(({ proxyCpuUs }) => proxyCpuUs),
+    upstreamCpu: spread(({ upstreamCpuUs }) => upstreamCpuUs),
+  };
+}
+export type Figures = ReturnType<typeof figuresOf>;
+
+/** A Markdown table, one row per path and number of clients. */
+export function markdown(figures: readonly Figures[]): string {
+  const head = [
+    "path",
+    "clients",
+    "p50 ms",
+    "p99 ms",
+    "calls/s",
+    "proxy CPU µs/call",
+    "upstream CPU µs/call",
+  ];
+  const rows = figures.map((row) => [
+    row.path,
+    String(row.clients),
+    text(row.p50, 3),
+    text(row.p99, 2),
+    text(row.perSecond, 0),
+    row.path === "direct" ? "" : text(row.proxyCpu, 0),
+    text(row.upstreamCpu, 0),
+  ]);
+  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => (row[i] ?? "").length)));
+  const line = (cells: string[]) => `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(" | ")} |`;
+  return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n");
+}
+
+/** The two ratios that have a budget, of the medians: added latency at one client, throughput at 32. */
+export function ratios(figures: readonly Figures[]): { addedLatency: number; throughput: number } {
+  const median = (path: string, clients: number, pick: (row: Figures) => Spread) => {
+    const row = figures.find((one) => one.path === path && one.clients === clients);
+    return row === undefined ? Number.NaN : pick(row).median;
+  };
+  const p50 = (path: string) => median(path, 1, (row) => row.p50);
+  const perSecond = (path: string) => median(path, 32, (row) => row.perSecond);
+  return {
+    addedLatency: (p50("agent-relay") - p50("direct")) / (p50("nginx") - p50("direct")),
+    throughput: perSecond("agent-relay") / perSecond("nginx"),
+  };
+}
+
+function text(spread: Spread, digits: number): string {
+  const [median, min, max] = [spread.median, spread.min, spread.max].map((value) => value.toFixed(digits));
+  return `${median} (${min}–${max})`;
+}
