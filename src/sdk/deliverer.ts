@@ -1,0 +1,68 @@
+/** The relay as the receiver of an outbox: its lane operations in the words of the outbox's pump. */
+import { RelayError } from "../wire/error.ts";
+import type { StoreId } from "../wire/id.ts";
+import { type Deliverer, DeliveryError, type DeliveryFailureKind } from "../wire/write.ts";
+import { RelayUnreachable } from "./answer.ts";
+import type { Client } from "./client.ts";
+
+/**
+ * Delivers one outbox to the relay.
+ * @param client authenticated by the runner's long-lived token
+ * @param storeId names the lane; stays the same for the life of the outbox
+ */
+export function relayDeliverer(client: Client, storeId: StoreId): Deliverer {
+  return {
+    async open(signal) {
+      const lane = await client.openLane({ storeId }, { signal }).catch(rethrow);
+      return {
+        laneSession: lane.laneSession,
+        keyWindowMs: lane.keyWindowMs,
+        generation: lane.generation,
+        relayTimeMs: Date.parse(lane.relayTime),
+      };
+    },
+    async deliver(records, laneSession, signal) {
+      const reply = await client
+        .deliverRecords({ storeId, laneSession, records: [...records] }, { signal })
+        .catch(rethrow);
+      if (reply.outcomes.length !== records.length) {
+        throw new DeliveryError(
+          "unreachable",
+          "unknown",
+          `Deliver ${records.length} records: the relay answered for ${reply.outcomes.length}`,
+        );
+      }
+      return reply.outcomes;
+    },
+    probe: (signal) =>
+      client.getRelay({}, { signal }).then(
+        () => true,
+        () => false,
+      ),
+  };
+}
+
+/** Which failures of a delivery are more than the relay being away. */
+const kinds: Partial<Record<RelayError["code"], DeliveryFailureKind>> = {
+  rate_limited: "overloaded",
+  unauthorized: "unauthorized",
+  token_expired: "unauthorized",
+  token_revoked: "revoked",
+  forbidden: "unauthorized",
+  agent_removed: "removed",
+  lane_fenced: "fenced",
+  internal: "unreachable",
+  unavailable: "unreachable",
+};
+
+function rethrow(thrown: unknown): never {
+  if (thrown instanceof RelayError) {
+    const kind = kinds[thrown.code] ?? "refused";
+    throw new DeliveryError(kind, kind === "unreachable" ? "unknown" : "no", thrown.message, {
+      cause: thrown,
+    });
+  }
+  const sent = thrown instanceof RelayUnreachable ? thrown.sent : "unknown";
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  throw new DeliveryError("unreachable", sent, message, { cause: thrown });
+}
