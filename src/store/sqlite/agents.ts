@@ -13,8 +13,7 @@ const select = `SELECT id, name, kind, provider, machine, profile, created_at AS
 /** What the operator's agent has instead of a provider and a machine. */
 const operatorAgent = { name: "operator", provider: "person", machine: "relay", profile: "operator" };
 
-/** The verbs about agents. Every call belongs inside a transaction. */
-export function agentVerbs(database: Database, tokens: ReturnType<typeof tokenVerbs>) {
+function agentStatements(database: Database) {
   const byName = database.prepare<AgentRow, [string]>(`${select} WHERE name = ?1`);
   const byId = database.prepare<AgentRow, [string]>(`${select} WHERE id = ?1`);
   const all = database.prepare<AgentRow, []>(`${select} ORDER BY name`);
@@ -32,7 +31,12 @@ export function agentVerbs(database: Database, tokens: ReturnType<typeof tokenVe
     `SELECT id, created_at AS createdAt, expires_at AS expiresAt FROM tokens
      WHERE agent_id = ?1 AND kind = 'runner' AND revoked_at IS NULL ORDER BY created_at, id`,
   );
+  return { byName, byId, all, insert, change, seen, holders };
+}
 
+/** The verbs about agents. Every call belongs inside a transaction. */
+export function agentVerbs(database: Database, tokens: ReturnType<typeof tokenVerbs>) {
+  const { byName, byId, all, insert, change, seen, holders } = agentStatements(database);
   const agentByName = (name: string) => optional(byName.get(name));
   const agentById = (id: AgentId) => optional(byId.get(id));
 

@@ -27,8 +27,7 @@ const select = `SELECT t.id, t.kind, t.agent_id AS agentId, a.name AS agentName,
   t.last_used_at AS lastUsedAt
   FROM tokens t LEFT JOIN agents a ON a.id = t.agent_id`;
 
-/** The verbs about tokens, and what enrolment needs of them. Every call belongs inside a transaction. */
-export function tokenVerbs(database: Database) {
+function tokenStatements(database: Database) {
   const byHash = database.prepare<TokenRow, [string]>(`${select} WHERE t.hash = ?1`);
   const byId = database.prepare<TokenRow, [string]>(`${select} WHERE t.id = ?1`);
   const listed = database.prepare<TokenRow, [number]>(
@@ -46,7 +45,12 @@ export function tokenVerbs(database: Database) {
      )
      UPDATE tokens SET revoked_at = ?2 WHERE revoked_at IS NULL AND id IN (SELECT id FROM family) RETURNING id`,
   );
+  return { byHash, byId, listed, insert, noteUse, revokeFamily };
+}
 
+/** The verbs about tokens, and what enrolment needs of them. Every call belongs inside a transaction. */
+export function tokenVerbs(database: Database) {
+  const { byHash, byId, listed, insert, noteUse, revokeFamily } = tokenStatements(database);
   const tokenById = (id: TokenId) => optional(byId.get(id));
   const tokenByHash = (hash: string) => optional(byHash.get(hash));
 

@@ -1,0 +1,34 @@
+/**
+ * The promises of the relay's store as tests. A twin is finished when it passes them; what one twin needs beyond
+ * them is tested beside it.
+ */
+import { describe, test } from "bun:test";
+import { agentPromises, tokenPromises } from "./store-agents.ts";
+import { inboxPromises } from "./store-inbox.ts";
+import { replyPromises } from "./store-replies.ts";
+import { type OpenStore, type Promises, withStore } from "./store-world.ts";
+import { lanePromises, refusalPromises, writePromises } from "./store-writes.ts";
+
+export type { OpenedStore, OpenStore } from "./store-world.ts";
+
+const subjects: Readonly<Record<string, Promises>> = {
+  writes: writePromises,
+  refusals: refusalPromises,
+  lanes: lanePromises,
+  replies: replyPromises,
+  inboxes: inboxPromises,
+  agents: agentPromises,
+  tokens: tokenPromises,
+};
+
+/**
+ * Registers the tests for one twin.
+ * @param open opens a store without any data
+ */
+export function storeConformance(name: string, open: OpenStore): void {
+  for (const [subject, promises] of Object.entries(subjects)) {
+    describe(`${name}: ${subject}`, () => {
+      for (const [title, run] of Object.entries(promises)) test(title, withStore(open, run));
+    });
+  }
+}
