@@ -81,7 +81,7 @@ function stamp(bytes: Uint8Array, version: number): string {
 }
 
 /**
- * A key minted for a call that brought none, and the message id it stands for (DESIGN: the key's UUID).
+ * A key minted for a call that brought none, and the message id it stands for: the UUID in the key.
  * @param uuid a fresh UUIDv7
  */
 export function mintedKey(tool: string, uuid: string): IdempotencyKey {

@@ -38,6 +38,9 @@ export function checkTitles({ documents }: Repository): Finding[] {
     });
 }
 
+/** Names of MCP methods that look like paths. */
+const mcpMethods = /^tools\/(?:call|list)$/;
+
 type Named = { named: string; line: number; candidates: string[] };
 
 function namedPaths({ path, text }: Document): Named[] {
@@ -57,7 +60,7 @@ function namedPaths({ path, text }: Document): Named[] {
 
 /** Where a text in backticks may point; empty when it does not look like a path of ours. */
 function candidatesOf(text: string, folder: string): string[] {
-  if (/[<>$()=…]/.test(text)) return [];
+  if (/[<>$()=…]/.test(text) || mcpMethods.test(text)) return [];
   if (top.test(text) && text.includes("/")) return [text];
   if (topFiles.test(text) && knownTopFiles.test(text)) return [text];
   const room = text.split("/")[0] ?? "";

@@ -20,7 +20,10 @@ const bans: readonly Ban[] = [
     text: /\bmock\.modul[e]\b|\b(?:vi|jest)\.(?:moc[k]|f[n])\b/,
     why: "replaces a module: pass the thing in instead",
   },
-  { text: /(?<![\w.])\/(?:home|Users|work|root)\/\w/, why: "a path of somebody's machine" },
+  {
+    text: /(?<![\w.])\/(?:(?:home|Users)\/(?!(?:ada|alice|bob)\b)|(?:work|root)\/)\w/,
+    why: "a path of somebody's machine",
+  },
   { text: /\bDESIG[N]\b(?!\.md)|\bresearc[h]\/\w/, why: "refers to a text that is not in this repository" },
   { text: /\bnpx agent-rela[y](?!d)/, why: "that npm name belongs to another project" },
 ];
