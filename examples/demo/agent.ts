@@ -160,7 +160,8 @@ async function sendAll(desk: Desk): Promise<void> {
       const n = desk.next++;
       await sendOne(desk, n, `${settings.name}-${n}-${crypto.randomUUID()}`);
     } else return;
-    await sleep(clock, settings.paceMs * settings.window - (clock.monotonic() - begun), signal);
+    const restMs = settings.paceMs * settings.window - (clock.monotonic() - begun);
+    await sleep(clock, Math.max(1, restMs), signal);
   }
 }
 
