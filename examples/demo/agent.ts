@@ -54,6 +54,8 @@ const inboxSchema = z.object({
   notices: z.array(z.object({ reason: z.string(), idempotencyKey: z.string() })),
 });
 
+const agentsSchema = z.object({ agents: z.array(z.object({ name: z.string() })) });
+
 /** How often the inbox is looked at, and how long a call that threw is left alone, ms. */
 const pollMs = 120;
 const againMs = 250;
@@ -165,6 +167,16 @@ async function sendAll(desk: Desk): Promise<void> {
   }
 }
 
+/** Waits until the relay knows the peer: a message to a name that nobody has is rejected. */
+async function meetPeer(desk: Desk): Promise<void> {
+  while (!desk.signal.aborted) {
+    const result = await call(desk, "list agents", { name: "relay_list_agents", arguments: {} });
+    const listed = agentsSchema.safeParse(result?.structuredContent);
+    if (listed.success && listed.data.agents.some(({ name }) => name === desk.settings.to)) return;
+    await sleep(desk.clock, pollMs, desk.signal);
+  }
+}
+
 /** Reads the inbox until every message of the peer was read and every own one answered. */
 async function readAll(desk: Desk): Promise<void> {
   const { settings, clock, signal } = desk;
@@ -246,6 +258,7 @@ async function main(): Promise<number> {
     tools: tools.filter(({ outputSchema }) => outputSchema !== undefined).map(({ name }) => name),
   });
   const desk: Desk = { settings, clock, signal, client, write, ...earlier };
+  if (desk.next === 1) await meetPeer(desk);
   await Promise.all([readAll(desk), ...Array.from({ length: settings.window }, () => sendAll(desk))]);
   if (signal.aborted) return 1;
   write({ type: "done" });

@@ -25,6 +25,7 @@ const outputSchema = {
 const tools = [
   { name: "relay_send_message", inputSchema: { type: "object" }, outputSchema },
   { name: "relay_check_messages", inputSchema: { type: "object" } },
+  { name: "relay_list_agents", inputSchema: { type: "object" } },
 ];
 
 /** A server of the modern era in a few lines, which answers sends with what `answer` makes. */
@@ -33,6 +34,7 @@ function startServer(answer: (sent: Sent) => unknown) {
   const results = {
     "server/discover": () => ({ supportedVersions: ["2026-07-28"], capabilities: { tools: {} } }),
     "tools/list": () => ({ tools }),
+    relay_list_agents: () => ({ content: [], structuredContent: { agents: [{ name: "bob" }] } }),
     relay_check_messages: () => ({ content: [], structuredContent: { messages: [], notices: [] } }),
     relay_send_message(sent: Sent) {
       sends.push(sent);
