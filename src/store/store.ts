@@ -114,7 +114,10 @@ export interface RelayStore {
   /** Makes the operator's agent and stores the first operator token, once; false when there was one already. */
   createOperator(agentId: AgentId, token: NewToken, now: number): Promise<boolean>;
 
-  /** Stores a token; the same hash again returns the stored row unchanged. */
+  /**
+   * Stores a token; the same hash again returns the stored row unchanged. A child of a revoked token is stored as
+   * revoked, because minting and revoking may have crossed.
+   */
   addToken(token: NewToken, now: number): Promise<StoredToken>;
   /** The token of a hash, whether valid or not. Sets `lastUsedAt` at most once a minute. */
   findToken(hash: string, now: number): Promise<StoredToken | undefined>;
@@ -124,8 +127,8 @@ export interface RelayStore {
   revokeToken(id: TokenId, now: number): Promise<{ token: StoredToken; revoked: TokenId[] } | undefined>;
 
   /**
-   * Makes the agent when the name is free; re-enrols it when its runner token was revoked or `takeover` is set;
-   * an equal token hash again is answered as before.
+   * Makes the agent when the name is free; re-enrols it when its runner token was revoked or has expired, or
+   * `takeover` is set; an equal token hash again is answered as before. The operator's name is never given away.
    */
   enrol(enrolment: Enrolment, now: number): Promise<EnrolmentResult>;
   agentByName(name: string): Promise<Agent | undefined>;
@@ -139,19 +142,20 @@ export interface RelayStore {
   openLane(storeId: StoreId, agentId: AgentId, now: number): Promise<number | undefined>;
   /**
    * Applies writes in order. Key, outcome, message, inbox row and obligation are one transaction. A key seen before
-   * with equal arguments gives its stored outcome, `replayed`; with other arguments `key_reused`.
+   * with equal arguments gives its stored outcome, `replayed`; with other arguments `key_reused`. Rejections are
+   * remembered too, but not `key_expired`. A write that the store could not hold is `deferred` with all after it.
    */
   applyWrites(batch: WriteBatch, now: number): Promise<WriteBatchResult>;
 
-  /** A page of an inbox in seq order. */
+  /** A page of an inbox in seq order; ends early at `limits.inboxPageBytesMax`, never empty while there is more. */
   readInbox(query: InboxQuery): Promise<InboxPage>;
   /** Moves the acknowledged seq forward, never back and never past the newest; the value that holds now. */
   acknowledgeInbox(agentId: AgentId, seq: number, now: number): Promise<number>;
-  /** A message by id, in the inbox of this agent or sent by it. */
+  /** A message by id, in the inbox of this agent or sent by it (then with the seq in the recipient's inbox). */
   findMessage(agentId: AgentId, id: MessageId): Promise<(Message & { threadId: ThreadId }) | undefined>;
 
   counts(): Promise<StoreCounts>;
-  /** Forgets outcomes older than the window and expired agent tokens; how many rows went. */
+  /** Forgets outcomes older than the window and expired agent tokens, in bounded steps; how many rows went. */
   prune(now: number, keyWindowMs: number): Promise<number>;
   /** Ends after the running transactions; later calls throw. */
   close(): Promise<void>;

@@ -1,0 +1,79 @@
+/** How SQLite finds the rows of each statement: nothing that is asked often may read a whole table. */
+import type { Database } from "bun:sqlite";
+import { expect, test } from "bun:test";
+import { openSqlite } from "../../base/sqlite.ts";
+import { migrate } from "../migrate.ts";
+import { agentVerbs } from "./agents.ts";
+import { inboxVerbs } from "./inbox.ts";
+import { tokenVerbs } from "./tokens.ts";
+import { upkeepVerbs } from "./upkeep.ts";
+import { writeVerbs } from "./writes.ts";
+
+/** Every statement that these verbs prepare. */
+function statementsOf(make: (database: Database) => void): { sql: string; plan: string[] }[] {
+  const database = openSqlite({ path: ":memory:", exclusive: false });
+  migrate(database);
+  const statements: string[] = [];
+  const recorder = Object.create(database, {
+    prepare: {
+      value: (sql: string) => {
+        statements.push(sql);
+        return database.prepare(sql);
+      },
+    },
+  }) as Database;
+  make(recorder);
+  const plans = statements
+    .filter((sql) => !/^(SAVEPOINT|RELEASE|ROLLBACK)/.test(sql))
+    .map((sql) => ({ sql, plan: planOf(database, sql) }));
+  database.close(true);
+  return plans;
+}
+
+function planOf(database: Database, sql: string): string[] {
+  const rows = database.query<{ detail: string }, []>(`EXPLAIN QUERY PLAN ${sql}`).all();
+  return rows.map(({ detail }) => detail);
+}
+
+/** Steps of a plan that read a table or an index from one end to the other. `family` and constants are small. */
+const scans = (plans: { sql: string; plan: string[] }[]) =>
+  plans.flatMap(({ sql, plan }) =>
+    plan
+      .filter((step) => /^SCAN (?!CONSTANT|f\b|family\b)|AUTOMATIC|TEMP B-TREE/.test(step))
+      .map((step) => `${step} in ${sql}`),
+  );
+
+test("writes read no whole table and sort nothing", () => {
+  const plans = statementsOf(writeVerbs);
+  expect(plans.length).toBeGreaterThan(10);
+  expect(scans(plans)).toEqual([]);
+});
+
+test("inboxes are read along their index", () => {
+  const found = scans(statementsOf(inboxVerbs));
+  // A message has few inbox rows; they are sorted so that one's own comes first.
+  expect(
+    found.filter((step) => !/^USE TEMP B-TREE FOR ORDER BY in .*m\.sender_id = \?1/s.test(step)),
+  ).toEqual([]);
+});
+
+test("tokens and agents are found by index; only the lists read everything", () => {
+  const found = scans(statementsOf((database) => agentVerbs(database, tokenVerbs(database))));
+  expect(
+    found.filter((step) => !/ORDER BY (t\.created_at DESC|name)|agent_id = \?1 AND kind/.test(step)),
+  ).toEqual([]);
+});
+
+test("forgetting goes along the index of age", () => {
+  const found = scans(statementsOf(upkeepVerbs));
+  expect(found.filter((step) => !step.includes("count(*)"))).toEqual([]);
+});
+
+test("the check itself sees a whole table being read", () => {
+  const found = scans(
+    statementsOf((database) => {
+      database.prepare("SELECT 1 FROM messages WHERE body = ?1");
+    }),
+  );
+  expect(found).toHaveLength(1);
+});
