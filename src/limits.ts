@@ -58,6 +58,10 @@ export const limits = {
   rememberedAnswersMax: 64,
   /** Pages of one upstream list: more is a loop of cursors. */
   listPagesMax: 64,
+  /** Longest pause before the proxy asks an upstream for its tools again: an agent without tools waits for it. */
+  listRetryCapMs: 5 * second,
+  /** A call of which certainly nothing was sent is tried again for this long: a restart of the relay takes about as long. */
+  callRetryMs: 2 * second,
 
   /** Message body, and one buffered payload: larger things belong in files. */
   messageBodyBytesMax: 128 * kibibyte,
@@ -153,6 +157,8 @@ export const limits = {
   shutdownMs: 5 * second,
   /** First enrolment of an agent waits this long for the relay. */
   enrolWaitMs: 10 * second,
+  /** A runner that has a credential waits this long to hear whether the relay is still the same one. */
+  knownRelayWaitMs: 300,
   /** Control-plane request of a runner or the CLI. */
   controlRequestMs: 10 * second,
 } as const;

@@ -58,7 +58,10 @@ function addServing(program: Command, version: string, setExit: SetExit): void {
     .addOption(logLevel())
     .action(async (provider, args, o) => {
       setExit(
-        await (await import("./commands/run.ts")).run({ ...o, provider, args, home: homeOf(o) }, printer(o)),
+        await (await import("./commands/run.ts")).run(
+          { ...o, provider, args, home: homeOf(o), version },
+          printer(o),
+        ),
       );
     });
   program
@@ -71,7 +74,9 @@ function addServing(program: Command, version: string, setExit: SetExit): void {
     .addOption(home())
     .addOption(json())
     .addOption(logLevel())
-    .action(async (o) => (await import("./commands/proxy.ts")).proxy({ ...o, home: homeOf(o) }, printer(o)));
+    .action(async (o) =>
+      (await import("./commands/proxy.ts")).proxy({ ...o, home: homeOf(o), version }, printer(o)),
+    );
   program
     .command("demo")
     .description("two agents, a relay that is killed in the middle, and a verdict from their ledgers")

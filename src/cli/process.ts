@@ -9,17 +9,30 @@ export function stderrLog(level: string): Log {
   return createLog(known, (line) => process.stderr.write(line));
 }
 
-/** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
-export function untilStopped(): Promise<NodeJS.Signals> {
+/** Resolves at the first SIGINT, SIGTERM or SIGHUP; a second one ends the process at once. */
+export function untilStopped(): Promise<void> {
   return new Promise((resolve) => {
-    const stop = (signal: NodeJS.Signals) => {
-      for (const name of ["SIGINT", "SIGTERM"] as const) {
-        process.removeListener(name, stop);
-        process.once(name, () => process.exit(130));
-      }
-      resolve(signal);
+    let asked = false;
+    const stop = () => {
+      if (asked) process.exit(130);
+      asked = true;
+      resolve();
     };
-    process.on("SIGINT", stop);
-    process.on("SIGTERM", stop);
+    for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, stop);
   });
+}
+
+/**
+ * Passes interrupts on while an agent runs; the returned function lets go.
+ * @param handlers `interrupt` for Ctrl-C, `stop` for SIGTERM and SIGHUP
+ */
+export function onInterrupts(handlers: { interrupt(): void; stop(): void }): () => void {
+  const interrupt = () => handlers.interrupt();
+  const stop = () => handlers.stop();
+  process.on("SIGINT", interrupt);
+  for (const name of ["SIGTERM", "SIGHUP"] as const) process.on(name, stop);
+  return () => {
+    process.removeListener("SIGINT", interrupt);
+    for (const name of ["SIGTERM", "SIGHUP"] as const) process.removeListener(name, stop);
+  };
 }

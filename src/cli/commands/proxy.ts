@@ -1,0 +1,58 @@
+/** `agent-relay proxy`: the endpoint in front of any MCP server, in the foreground. */
+import { readFileSync } from "node:fs";
+import { openPolicy, type Policy, PolicyError, parsePolicy } from "../../proxy/policy.ts";
+import { startUpstreamProxy } from "../../upstream.ts";
+import { parseUrl, readTokenFile } from "../context.ts";
+import { CliError, type Printer } from "../print.ts";
+import { stderrLog, untilStopped } from "../process.ts";
+
+export type ProxyOptions = {
+  upstream: string;
+  tokenFile?: string;
+  policy?: string;
+  port: number;
+  home: string;
+  logLevel: string;
+  version: string;
+};
+
+/** Serves until SIGINT or SIGTERM. */
+export async function proxy(options: ProxyOptions, print: Printer): Promise<void> {
+  const { tokenFile } = options;
+  const served = await startUpstreamProxy({
+    home: options.home,
+    upstreamUrl: parseUrl("--upstream", options.upstream),
+    policy: options.policy === undefined ? openPolicy : readPolicy(options.policy),
+    port: options.port,
+    version: options.version,
+    readToken: tokenFile === undefined ? undefined : () => readTokenFile(tokenFile, false),
+    log: stderrLog(options.logLevel),
+  });
+  print.data({ event: "ready", url: served.url, secretFile: served.secretFile });
+  print.line(`${print.bold(served.url)} serves ${options.upstream}`);
+  print.line(`  clients send   Authorization: Bearer <content of ${served.secretFile}>`);
+  print.line(print.dim("Ctrl-C stops it."));
+  await untilStopped();
+  const { left, folder } = await served.close();
+  if (left > 0)
+    process.stderr.write(`agent-relay: ${left} writes wait in ${folder}; the next start delivers them\n`);
+}
+
+function readPolicy(path: string): Policy {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new CliError(
+      "usage",
+      `Read the policy ${path}: ${cause instanceof Error ? cause.message : cause}`,
+      cause,
+    );
+  }
+  try {
+    return parsePolicy(JSON.parse(text));
+  } catch (cause) {
+    const why = cause instanceof PolicyError || cause instanceof SyntaxError ? cause.message : String(cause);
+    throw new CliError("usage", `Read the policy ${path}: ${why}`, cause);
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * The same resilient endpoint in front of any Streamable-HTTP MCP server: a wiring without a relay and without an
+ * agent's process. What the policy calls bufferable goes through an outbox, everything else is forwarded.
+ */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { realClock } from "./base/clock.ts";
+import { privateFolder } from "./base/file.ts";
+import { createHttpClient } from "./base/http/client.ts";
+import type { Log } from "./base/log.ts";
+import { realRandom } from "./base/random.ts";
+import { limits } from "./limits.ts";
+import { type OutboxHandle, openOutbox } from "./outbox/outbox.ts";
+import { upstreamDeliverer } from "./proxy/deliver.ts";
+import { startEndpoint } from "./proxy/endpoint.ts";
+import { type Endpoint, PortTaken, type UpstreamOptions } from "./proxy/options.ts";
+import type { Policy } from "./proxy/policy.ts";
+import { type ControlServer, startControl } from "./runner/control.ts";
+import { type EndpointFile, loadEndpointFile, saveEndpointPort } from "./runner/endpoint-file.ts";
+import { removeInfoFile, writeInfoFile } from "./runner/info-file.ts";
+import { folderMemory } from "./runner/memory.ts";
+import { type AgentId, asId, uuidOf } from "./wire/id.ts";
+
+export type UpstreamProxyOptions = {
+  home: string;
+  /** MCP endpoint of the server. */
+  upstreamUrl: string;
+  policy: Policy;
+  /** 0 = the port served before, else any. */
+  port: number;
+  version: string;
+  /** The bearer token for the server, read again after a 401; undefined when it needs none. */
+  readToken: (() => string) | undefined;
+  log: Log;
+};
+
+export type UpstreamProxy = {
+  readonly url: string;
+  /** 0600 file with the secret that clients present. */
+  readonly secretFile: string;
+  close(): Promise<{ left: number; folder: string }>;
+};
+
+type Parts = {
+  options: UpstreamProxyOptions;
+  folder: string;
+  saved: EndpointFile;
+  upstream: UpstreamOptions;
+  outbox: OutboxHandle | undefined;
+};
+
+/** Folder of a proxy's state, one per upstream address. */
+export function upstreamFolder(home: string, upstreamUrl: string): string {
+  return join(home, "proxies", createHash("sha256").update(upstreamUrl).digest("hex").slice(0, 16));
+}
+
+/** Starts the endpoint. The upstream need not be up. */
+export async function startUpstreamProxy(options: UpstreamProxyOptions): Promise<UpstreamProxy> {
+  const folder = upstreamFolder(options.home, options.upstreamUrl);
+  for (const path of [options.home, join(options.home, "proxies"), folder]) privateFolder(path);
+  const upstream = upstreamOf(options);
+  const buffers = [...options.policy.tools.values()].some((tool) => tool.buffered);
+  const outbox = buffers ? await openUpstreamOutbox(options, folder, upstream) : undefined;
+  const parts: Parts = {
+    options,
+    folder,
+    saved: loadEndpointFile(folder, "proxy", realRandom),
+    upstream,
+    outbox,
+  };
+  let endpoint: Endpoint | undefined;
+  try {
+    endpoint = await open(parts);
+    saveEndpointPort(folder, "proxy", endpoint.port);
+    const control = openControl(parts, endpoint);
+    const opened = endpoint;
+    return {
+      url: endpoint.url,
+      secretFile: parts.saved.secretFile,
+      close: () => closeAll(parts, opened, control),
+    };
+  } catch (error) {
+    await endpoint?.close();
+    await outbox?.close();
+    throw error;
+  }
+}
+
+function upstreamOf(options: UpstreamProxyOptions): UpstreamOptions {
+  const url = new URL(options.upstreamUrl);
+  let token = options.readToken?.();
+  return {
+    client: createHttpClient({ origin: url.origin, clock: realClock, limits }),
+    path: `${url.pathname}${url.search}`,
+    credential: () => token,
+    async refresh() {
+      const before = token;
+      try {
+        token = options.readToken?.();
+      } catch (error) {
+        options.log.warn("The upstream's token could not be read again", { error });
+      }
+      return token !== before;
+    },
+  };
+}
+
+function openUpstreamOutbox(
+  options: UpstreamProxyOptions,
+  folder: string,
+  upstream: UpstreamOptions,
+): Promise<OutboxHandle> {
+  return openOutbox({
+    dir: join(folder, "outbox"),
+    relayId: uuidOf("upstream", options.upstreamUrl),
+    agentId: asId<AgentId>(uuidOf("upstream-client", options.upstreamUrl)),
+    limits,
+    clock: realClock,
+    random: realRandom,
+    log: options.log.with({ part: "outbox" }),
+    deliverer: upstreamDeliverer({ upstream, policy: options.policy, limits, clock: realClock }),
+  });
+}
+
+function open(parts: Parts): Promise<Endpoint> {
+  const { options, folder, saved, upstream, outbox } = parts;
+  const log = options.log.with({ part: "proxy" });
+  const start = (port: number) =>
+    startEndpoint({
+      port,
+      secret: saved.secret,
+      limits,
+      clock: realClock,
+      random: realRandom,
+      log,
+      upstream,
+      outbox,
+      policy: options.policy,
+      authorization: () => ({ relay: options.upstreamUrl, principal: "upstream", profile: "", scopes: [] }),
+      context: () => ({ worktree: "none" }),
+      memory: folderMemory(join(folder, "answers"), limits.rememberedAnswersMax, log),
+      builtin: () => undefined,
+      staticList: false,
+      serverInfo: { name: "agent-relay-proxy", version: options.version },
+    });
+  if (options.port !== 0) return start(options.port);
+  return start(saved.port).catch((error: unknown) => {
+    if (!(error instanceof PortTaken) || saved.port === 0) throw error;
+    options.log.warn("The port served before is taken; another one is used", { port: saved.port });
+    return start(0);
+  });
+}
+
+function openControl({ options, folder, outbox }: Parts, endpoint: Endpoint): ControlServer {
+  const saved = loadEndpointFile(folder, "control", realRandom);
+  const control = startControl({
+    port: saved.port,
+    secret: saved.secret,
+    sources: {
+      records: () => outbox?.records() ?? Promise.resolve([]),
+      status: () => ({
+        upstreamUrl: options.upstreamUrl,
+        outbox: outbox?.status(),
+        endpoint: endpoint.status(),
+      }),
+    },
+  });
+  saveEndpointPort(folder, "control", control.port);
+  return control;
+}
+
+async function closeAll(
+  { folder, outbox }: Parts,
+  endpoint: Endpoint,
+  control: ControlServer,
+): Promise<{ left: number; folder: string }> {
+  await outbox?.flush(limits.pumpFlushMs);
+  await endpoint.close();
+  control.close();
+  const left = outbox?.status().depth ?? 0;
+  await outbox?.close();
+  removeInfoFile(folder);
+  return { left, folder };
+}
