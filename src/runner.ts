@@ -146,7 +146,7 @@ function enrolOptions(options: RunnerOptions): Parameters<typeof obtainCredentia
     now: realClock.now(),
     random: realRandom,
     getRelay: (patient) =>
-      askRelay(client(undefined), patient ? limits.enrolWaitMs : limits.knownRelayWaitMs),
+      awaitRelay(client(undefined), realClock, patient ? limits.enrolWaitMs : limits.knownRelayWaitMs),
     enrolRunner: (token, request) => client(token).enrolRunner(request),
   };
 }

@@ -83,7 +83,12 @@ export function describeFailure(thrown: unknown): { exit: Exit; message: string 
   if (thrown instanceof UnsafePathError) return { exit: "refused", message };
   if (thrown instanceof SqliteBusyError) return { exit: "busy", message };
   const name = thrown instanceof Error ? thrown.name : "";
-  const byName: Record<string, Exit> = { RelayUnreachable: "unreachable", OutboxOwnedError: "busy" };
+  const byName: Record<string, Exit> = {
+    RelayUnreachable: "unreachable",
+    OutboxOwnedError: "busy",
+    ListenError: "busy",
+    PortTaken: "busy",
+  };
   return { exit: byName[name] ?? "failed", message };
 }
 
