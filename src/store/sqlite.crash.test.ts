@@ -9,7 +9,7 @@ import type { Message } from "../wire/message.ts";
 import { openSqliteStore } from "./sqlite.ts";
 import type { RelayStore } from "./store.ts";
 
-const program = join(import.meta.dir, "sqlite.crash.program.ts");
+const program = join(import.meta.dir, "../../test/fixtures/store-writer.ts");
 const kills = 5;
 let folder: string;
 
