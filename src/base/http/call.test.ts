@@ -1,3 +1,4 @@
+/** Requests that end early: before, during and after the response, by deadline, signal, reader or connect. */
 import { describe, expect, test } from "bun:test";
 import { limits } from "../../limits.ts";
 import { realClock, VirtualClock } from "../clock.ts";

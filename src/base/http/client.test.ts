@@ -1,3 +1,4 @@
+/** The client against scripted peers: what goes out, and what every form of answer becomes. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { limits } from "../../limits.ts";

@@ -1,3 +1,4 @@
+/** The response parser alone: every split, every cut, what is refused, bounds, random input. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Head, ParseFault } from "./head.ts";

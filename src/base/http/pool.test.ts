@@ -1,3 +1,4 @@
+/** Which connections are used again, how calls wait, and how many of each there may be. */
 import { describe, expect, test } from "bun:test";
 import type { Socket } from "node:net";
 import { type Limits, limits } from "../../limits.ts";

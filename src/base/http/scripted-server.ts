@@ -7,7 +7,7 @@ import { createServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { type Limits, limits } from "../../limits.ts";
-import { realClock } from "../clock.ts";
+import { realClock, sleep } from "../clock.ts";
 import { createHttpClient } from "./client.ts";
 import { type HttpClient, HttpFailure, type HttpRequest, readBody } from "./exchange.ts";
 
@@ -72,10 +72,10 @@ export function turn(): Promise<void> {
 
 /** Polls until the condition holds; throws after `ms`. */
 export async function until(what: string, holds: () => boolean, ms = 3_000): Promise<void> {
-  const end = performance.now() + ms;
+  const end = realClock.monotonic() + ms;
   while (!holds()) {
-    if (performance.now() > end) throw new Error(`Wait for ${what}: not within ${ms} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    if (realClock.monotonic() > end) throw new Error(`Wait for ${what}: not within ${ms} ms`);
+    await sleep(realClock, 2);
   }
 }
 

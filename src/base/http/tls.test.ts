@@ -1,3 +1,4 @@
+/** TLS: who is trusted, and that nothing leaves before that is known. */
 import { describe, expect, test } from "bun:test";
 import { limits } from "../../limits.ts";
 import { realClock } from "../clock.ts";
