@@ -1,3 +1,4 @@
+/** What an agent's environment holds and what never gets into it. */
 import { describe, expect, test } from "bun:test";
 import { tokenText } from "../wire/token.ts";
 import { holdsToken, listedEnvironment, scrubbedEnvironment } from "./environment.ts";

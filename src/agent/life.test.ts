@@ -1,3 +1,4 @@
+/** Every cell of the life of an agent's process, and its restart policy. */
 import { describe, expect, test } from "bun:test";
 import { exitCodeOf, type LifeEvent, type LifeState, type RestartPolicy, step } from "./life.ts";
 

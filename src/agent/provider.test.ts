@@ -1,3 +1,4 @@
+/** The exact commands and environments that providers are started with, frozen as literals. */
 import { describe, expect, test } from "bun:test";
 import { tokenText } from "../wire/token.ts";
 import * as claude from "./claude.ts";

@@ -23,7 +23,7 @@ export type ProviderSettings = {
   env?: Readonly<Record<string, string>> | undefined;
 };
 
-/** What the agent may know about its session; becomes its environment (DESIGN §8). */
+/** What the agent may know about its session; becomes its environment. */
 export type SessionFacts = {
   /** The only MCP endpoint the agent ever sees. */
   mcpUrl: string;

@@ -1,3 +1,4 @@
+/** Stopping, forcing and restarting real programs. */
 import { describe, expect, test } from "bun:test";
 import { tmpdir } from "node:os";
 import { agent, agentEnv, isAlive, until } from "../../test/fixtures/agents/agents.ts";
@@ -105,6 +106,40 @@ describe("interrupt", () => {
     const { supervisor, lines } = run(agent("polite.sh"), { terminal: true });
     await until("the agent is ready", () => lines.includes("ready"));
     supervisor.interrupt();
+    expect(await supervisor.stop()).toEqual({ code: 7, signal: null, cause: "stopped" });
+  });
+});
+
+describe("at a real terminal", () => {
+  test("the agent has the terminal, and an interrupt by key reaches it once while its runner waits", async () => {
+    let screen = "";
+    const runner = Bun.spawn(agent("at-terminal.ts"), {
+      env: agentEnv,
+      terminal: {
+        cols: 80,
+        rows: 24,
+        data(_, bytes) {
+          screen += Buffer.from(bytes).toString();
+        },
+      },
+    });
+    await until("the agent is ready", () => screen.includes("ready"));
+    runner.terminal?.write("\x03");
+    expect(await runner.exited).toBe(0);
+    await until("the runner's word", () => screen.includes("ended"));
+    expect(screen).toContain("on a terminal");
+    expect(screen.match(/interrupted/g)).toHaveLength(1);
+    expect(screen).toContain('ended {"code":8,"signal":null,"cause":"exited"}');
+  });
+});
+
+describe("stopping a suspended agent", () => {
+  test("lets it go on, so that it can end by itself", async () => {
+    const { supervisor, lines, children } = run(agent("polite.sh"), {
+      limits: { childStopMs: 5_000, outputDrainMs: 300 },
+    });
+    await until("the agent is ready", () => lines.includes("ready"));
+    process.kill(children[0]?.pid ?? 0, "SIGSTOP");
     expect(await supervisor.stop()).toEqual({ code: 7, signal: null, cause: "stopped" });
   });
 });

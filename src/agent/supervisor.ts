@@ -59,7 +59,7 @@ export interface Supervisor {
   interrupt(): void;
 }
 
-/** Starts the agent at once. */
+/** Starts the agent at once. The clock's timers need not keep this program alive: whoever waits for the end must. */
 export function supervise(options: SupervisorOptions): Supervisor {
   const { clock, log, limits } = options;
   let state = firstState;
@@ -104,13 +104,11 @@ export function supervise(options: SupervisorOptions): Supervisor {
     ask() {
       askedAt ??= clock.monotonic();
       child?.signalGroup("SIGTERM");
+      // One that is suspended would hear it only when it goes on.
+      child?.signalGroup("SIGCONT");
     },
-    force() {
-      child?.signalGroup("SIGKILL");
-    },
-    "watch-stop"() {
-      clock.after(limits.childStopMs, () => handle({ name: "stop-deadline" }));
-    },
+    force: () => void child?.signalGroup("SIGKILL"),
+    "watch-stop": () => void clock.after(limits.childStopMs, () => handle({ name: "stop-deadline" })),
     "watch-restart"() {
       const wait = state.name === "restarting" ? state.at - clock.monotonic() : 0;
       clock.after(Math.max(0, wait), () => handle({ name: "restart-due" }));

@@ -1,3 +1,4 @@
+/** Lines out of pieces, with a bound. */
 import { describe, expect, test } from "bun:test";
 import { lineSplitter, truncationMark } from "./lines.ts";
 

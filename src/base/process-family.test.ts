@@ -1,3 +1,4 @@
+/** Who belongs to a process, on machines made of rows. */
 import { describe, expect, test } from "bun:test";
 import { realClock } from "./clock.ts";
 import { endFamily, familyOf, type ProcessAccess } from "./process-family.ts";

@@ -1,3 +1,4 @@
+/** Reading the process table of both systems, and trees in it. */
 import { describe, expect, test } from "bun:test";
 import { type ProcessRow, parsePs, parseStat, treeOf } from "./process-table.ts";
 

@@ -1,3 +1,4 @@
+/** Starting, signalling and outliving, with real tiny programs. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { tmpdir } from "node:os";
 import { agent, agentEnv, isAlive, until } from "../../test/fixtures/agents/agents.ts";

@@ -1,3 +1,4 @@
+/** Scratch folders on a real disk. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import {
   existsSync,
