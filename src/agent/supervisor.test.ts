@@ -26,7 +26,11 @@ function run(command: readonly string[], options: Partial<SupervisorOptions> = {
   });
   return { supervisor, lines, children };
 }
-const pidsOf = (line: string | undefined) => (line ?? "").split(" ").map(Number);
+/** The numbers that a program has printed; a missing line is an error, not a process that is gone. */
+const pidsOf = (line: string | undefined) => {
+  if (line === undefined || !/^\d+( \d+)*$/.test(line)) throw new Error(`No process numbers: ${line}`);
+  return line.split(" ").map(Number);
+};
 const restarting = { when: "onFailure", baseMs: 5, capMs: 10, crashesMax: 3, stableMs: 60_000 } as const;
 
 describe("an agent that ends by itself", () => {
@@ -89,8 +93,8 @@ describe("stop", () => {
   test("the first cause wins: a stop after the agent's own end changes nothing", async () => {
     const { supervisor, lines } = run(agent("leaves-child.sh"));
     await until("the agent's own end", () => supervisor.state.name === "ended");
-    expect(lines).toHaveLength(1);
     expect((await supervisor.stop()).cause).toBe("exited");
+    expect(pidsOf(lines[0]).map(isAlive)).toEqual([false]);
   });
 });
 
