@@ -1,0 +1,86 @@
+/**
+ * The endpoint's own streams: `GET` of a legacy session, resumable by event id, and modern `subscriptions/listen`.
+ */
+import { sseText } from "../base/http/sse.ts";
+import { isObject, type JsonObject, notificationText, resultText, rpcCode } from "../wire/jsonrpc.ts";
+import { errorAnswer, respond } from "./answer.ts";
+import type { Ask } from "./ask.ts";
+import type { Core } from "./core.ts";
+import { metaKey } from "./era.ts";
+import { type Listener, listChanged, modernUid, type Session } from "./sessions.ts";
+import { messageEvent, openStream } from "./streams.ts";
+
+/** Opens the GET stream of a session; replays what followed `lastEventId`. */
+export function openGet(core: Core, session: Session, lastEventId: string | null): Response {
+  makeRoom(core);
+  const stream = openStream({ ...core.options, onClose: () => session.streams.delete(stream) });
+  const missed = lastEventId === null ? undefined : session.ring.after(lastEventId);
+  // An event without data gives the client a position to resume from before anything has happened.
+  if (missed === undefined) stream.write(sseText({ id: session.ring.position, data: "" }));
+  for (const { id, data } of missed ?? []) stream.write(messageEvent(data, id));
+  session.streams.add(stream);
+  const { fingerprint } = core.shown();
+  if (session.shown !== undefined && session.shown !== fingerprint) {
+    session.shown = fingerprint;
+    core.sessions.tell(session, notificationText(listChanged.tools));
+  }
+  return stream.response;
+}
+
+/** Opens a modern subscription: acknowledged first, every message stamped with its id. */
+export function openListen(core: Core, ask: Ask): Response {
+  const asked = ask.message.params.notifications;
+  if (!isObject(asked) || !ask.wantsStream) {
+    const message = "subscriptions/listen needs a notifications filter and Accept: text/event-stream";
+    return respond(errorAnswer(ask, { code: rpcCode.invalidParams, message }));
+  }
+  const honoured = Object.fromEntries(
+    ["toolsListChanged", "promptsListChanged", "resourcesListChanged"]
+      .filter((name) => asked[name] === true)
+      .map((name) => [name, true]),
+  );
+  makeRoom(core);
+  const meta: JsonObject = { [metaKey.subscriptionId]: JSON.parse(ask.message.id) };
+  const text = (method: string, params: JsonObject) => notificationText(method, { ...params, _meta: meta });
+  const stream = openStream({ ...core.options, onClose: () => core.sessions.listeners.delete(listener) });
+  const session = core.sessionOf(modernUid);
+  const listener: Listener = {
+    stream,
+    text,
+    shown: session.shown,
+    wants: new Set(
+      Object.keys(honoured).map(
+        (name) => listChanged[name.replace("ListChanged", "") as keyof typeof listChanged],
+      ),
+    ),
+    endText: resultText(ask.message.id, { resultType: "complete", _meta: meta }),
+  };
+  stream.write(messageEvent(text("notifications/subscriptions/acknowledged", { notifications: honoured })));
+  core.sessions.listeners.add(listener);
+  core.sessions.shownChanged(core.shown().fingerprint);
+  return stream.response;
+}
+
+function openStreams(core: Core): { close(): void }[] {
+  const gets = [...core.sessions.all()].flatMap(({ streams }) => [...streams]);
+  return [...gets, ...[...core.sessions.listeners].map(({ stream }) => stream)];
+}
+
+export function streamCount(core: Core): number {
+  return openStreams(core).length;
+}
+
+/** At the limit the oldest stream goes: its client, if there still is one, opens it again. */
+function makeRoom(core: Core): void {
+  const open = openStreams(core);
+  if (open.length >= core.options.limits.streamsMax) open[0]?.close();
+}
+
+/** Ends every stream with what its era wants. */
+export function closeStreams(core: Core): void {
+  for (const { stream, endText } of [...core.sessions.listeners]) {
+    stream.write(messageEvent(endText));
+    stream.close();
+  }
+  for (const session of core.sessions.all()) for (const stream of [...session.streams]) stream.close();
+}

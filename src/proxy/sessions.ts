@@ -1,0 +1,191 @@
+/**
+ * The sessions an endpoint serves: what each was shown, what was answered to it and not yet seen, and its streams.
+ * A legacy session is one client's; all modern requests of an endpoint are one session, which the era has not.
+ */
+import type { JsonObject } from "../wire/jsonrpc.ts";
+import { notificationText } from "../wire/jsonrpc.ts";
+import type { EndpointOptions } from "./options.ts";
+import type { SessionFacts } from "./session.ts";
+import { type DownStream, EventRing, messageEvent } from "./streams.ts";
+
+/** An answer on its way to the agent, and what it carries that has to be marked once it was seen. */
+export type Carried = {
+  readonly signal: AbortSignal;
+  /** The response left as a whole. */
+  done: boolean;
+  recordId?: number | undefined;
+  noticeIds?: readonly string[] | undefined;
+  inboxSeq?: number | undefined;
+};
+
+export type Session = {
+  readonly uid: string;
+  readonly facts: SessionFacts | undefined;
+  /** Fingerprint of the tools this session was last shown or told of; undefined = it never asked. */
+  shown: string | undefined;
+  readonly carried: Carried[];
+  readonly ring: EventRing;
+  /** Open GET streams, the newest last; a message goes to one of them only. */
+  readonly streams: Set<DownStream>;
+};
+
+/** A modern `subscriptions/listen` stream. */
+export type Listener = {
+  readonly stream: DownStream;
+  readonly wants: ReadonlySet<string>;
+  /** Fingerprint of the tools its client was last shown or told of. */
+  shown: string | undefined;
+  /** The notification with the subscription's id in it. */
+  text(method: string, params: JsonObject): string;
+  /** The response that ends the subscription. */
+  readonly endText: string;
+};
+
+export const listChanged = {
+  tools: "notifications/tools/list_changed",
+  prompts: "notifications/prompts/list_changed",
+  resources: "notifications/resources/list_changed",
+} as const;
+
+export type Sessions = {
+  of(uid: string, facts?: SessionFacts): Session;
+  /** A request of this session came in: what was answered to it before has been seen. */
+  arrived(session: Session): void;
+  carry(session: Session, carried: Carried): void;
+  /** The agent ended the session; its id is not served again. */
+  remove(uid: string): void;
+  isRemoved(uid: string): boolean;
+  readonly listeners: Set<Listener>;
+  /** Tells every open stream whose client was shown other tools than these. */
+  shownChanged(fingerprint: string): void;
+  /** The session was given a list of tools with this fingerprint. */
+  shownTo(session: Session, fingerprint: string): void;
+  /** Tells one session on its newest stream; false when it has none. */
+  tell(session: Session, text: string): boolean;
+  /** Any other list change of the upstream, to everyone who asked for it. */
+  announce(method: string): void;
+  all(): Iterable<Session>;
+  readonly count: number;
+  loadRemoved(): Promise<void>;
+};
+
+/** Name of the session of all modern requests, and of legacy requests that bring no session id. */
+export const modernUid = "modern";
+export const statelessUid = "stateless";
+const removedKey = "sessions:removed";
+/** Answers of one session that wait for its next request; a client that never comes back must not add up. */
+const carriedMax = 1_000;
+
+/** @param boot names this run of the endpoint, for event ids */
+export function createSessions(options: EndpointOptions, boot: string): Sessions {
+  const sessions = new Map<string, Session>();
+  const removed = new Set<string>();
+  const listeners = new Set<Listener>();
+
+  function of(uid: string, facts?: SessionFacts): Session {
+    const known = sessions.get(uid);
+    if (known !== undefined) {
+      sessions.delete(uid);
+      sessions.set(uid, known);
+      return known;
+    }
+    const ring = new EventRing(boot, options.limits.resumeEventsMax);
+    const session: Session = { uid, facts, shown: undefined, carried: [], ring, streams: new Set() };
+    sessions.set(uid, session);
+    if (sessions.size > options.limits.sessionsMax) dropIdle(session);
+    return session;
+  }
+
+  /** The longest unused session without a stream goes: its sealed id brings it back when it is used again. */
+  function dropIdle(spared: Session): void {
+    for (const session of sessions.values()) {
+      if (session === spared || session.streams.size > 0) continue;
+      sessions.delete(session.uid);
+      return;
+    }
+  }
+
+  function arrived(session: Session): void {
+    for (const carried of session.carried.splice(0)) {
+      if (carried.signal.aborted) continue;
+      if (!carried.done) session.carried.push(carried);
+      else markSeen(session, carried);
+    }
+    options.outbox?.seen(session.uid);
+  }
+
+  function markSeen(session: Session, { recordId, noticeIds, inboxSeq }: Carried): void {
+    if (recordId !== undefined) options.outbox?.answered(recordId, session.uid);
+    if (noticeIds !== undefined && noticeIds.length > 0)
+      options.outbox?.noticesAnswered(noticeIds, session.uid);
+    if (inboxSeq !== undefined) options.inboxSeen?.(inboxSeq);
+  }
+
+  function tell(session: Session, text: string): boolean {
+    const newest = [...session.streams].at(-1);
+    if (newest === undefined) return false;
+    return newest.write(messageEvent(text, session.ring.add(text)));
+  }
+
+  function announce(method: string): void {
+    const text = notificationText(method);
+    for (const session of sessions.values()) tell(session, text);
+    for (const listener of listeners) {
+      if (listener.wants.has(method)) listener.stream.write(messageEvent(listener.text(method, {})));
+    }
+  }
+
+  return {
+    of,
+    arrived,
+    tell,
+    announce,
+    listeners,
+    carry(session, carried) {
+      session.carried.push(carried);
+      if (session.carried.length > carriedMax) session.carried.shift();
+    },
+    remove(uid) {
+      for (const stream of sessions.get(uid)?.streams ?? []) stream.close();
+      sessions.delete(uid);
+      removed.add(uid);
+      const oldest = removed.size > options.limits.sessionsMax ? removed.values().next().value : undefined;
+      if (oldest !== undefined) removed.delete(oldest);
+      options.memory
+        .save(removedKey, [...removed])
+        .catch((error: unknown) => options.log.warn("ended sessions could not be remembered", { error }));
+    },
+    isRemoved: (uid) => removed.has(uid),
+    shownChanged(fingerprint) {
+      const text = notificationText(listChanged.tools);
+      for (const session of sessions.values()) {
+        if (session.shown === undefined || session.shown === fingerprint) continue;
+        if (tell(session, text)) session.shown = fingerprint;
+      }
+      for (const listener of listeners) {
+        if (listener.shown === undefined || listener.shown === fingerprint) continue;
+        if (!listener.wants.has(listChanged.tools)) continue;
+        if (listener.stream.write(messageEvent(listener.text(listChanged.tools, {}))))
+          listener.shown = fingerprint;
+      }
+    },
+    shownTo(session, fingerprint) {
+      session.shown = fingerprint;
+      // With several modern clients it cannot be known which of them asked: each is told of its own change.
+      if (session.uid === modernUid && listeners.size === 1) {
+        for (const listener of listeners) listener.shown = fingerprint;
+      }
+    },
+    all: () => sessions.values(),
+    get count() {
+      return sessions.size;
+    },
+    async loadRemoved() {
+      const value = await options.memory.load(removedKey).catch((error: unknown) => {
+        options.log.warn("ended sessions could not be read", { error });
+        return undefined;
+      });
+      if (Array.isArray(value)) for (const uid of value) removed.add(String(uid));
+    },
+  };
+}

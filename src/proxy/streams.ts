@@ -1,0 +1,132 @@
+/**
+ * Streams to agents: opened with a comment (headers are not complete on the wire before the first chunk), kept
+ * alive with comments, bounded in what they hold for a slow reader, and remembered for `Last-Event-ID`.
+ */
+import type { Clock } from "../base/clock.ts";
+import { sseComment, sseText } from "../base/http/sse.ts";
+import type { Limits } from "../limits.ts";
+
+export type DownStream = {
+  readonly response: Response;
+  /** Writes text that is already in the form of events; false when the stream is closed or its reader too slow. */
+  write(text: string): boolean;
+  /** Ends the stream after what was written. */
+  close(): void;
+  readonly closed: boolean;
+};
+
+export type StreamOptions = {
+  readonly clock: Clock;
+  readonly limits: Limits;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Called once, when the stream ends for whatever reason. */
+  onClose?: (() => void) | undefined;
+};
+
+const encoder = new TextEncoder();
+
+/** Opens the response of a stream; its first bytes are a comment. */
+export function openStream(options: StreamOptions): DownStream {
+  const { clock, limits } = options;
+  let sink: ReadableStreamDefaultController<Uint8Array> | undefined;
+  let closed = false;
+  let stopTimer: (() => void) | undefined;
+
+  const finish = (end: () => void) => {
+    if (closed) return;
+    closed = true;
+    stopTimer?.();
+    end();
+    options.onClose?.();
+  };
+  const write = (text: string): boolean => {
+    if (closed || sink === undefined) return false;
+    sink.enqueue(encoder.encode(text));
+    if ((sink.desiredSize ?? 0) <= 0) {
+      finish(() => sink?.error(new Error("The reader of the stream is too slow")));
+      return false;
+    }
+    arm();
+    return true;
+  };
+  /** A comment after every silence; each write begins the silence anew. */
+  const arm = () => {
+    stopTimer?.();
+    stopTimer = clock.after(limits.streamKeepaliveMs, () => write(sseComment));
+  };
+  const body = new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        sink = controller;
+      },
+      cancel() {
+        finish(() => {});
+      },
+    },
+    { highWaterMark: limits.streamBufferBytesMax, size: (chunk) => chunk?.byteLength ?? 0 },
+  );
+  write(sseComment);
+  return {
+    response: new Response(body, {
+      headers: {
+        "Content-Type": "text/event-stream",
+        "Cache-Control": "no-cache, no-transform",
+        "X-Accel-Buffering": "no",
+        ...options.headers,
+      },
+    }),
+    write,
+    close: () => finish(() => sink?.close()),
+    get closed() {
+      return closed;
+    },
+  };
+}
+
+/** One message as an event. */
+export function messageEvent(data: string, id?: string): string {
+  return sseText({ id, event: "message", data });
+}
+
+/** The last events of one session, by ids that no other endpoint run can have made. */
+export class EventRing {
+  readonly #boot: string;
+  readonly #most: number;
+  #events: { number: number; data: string }[] = [];
+  #count = 0;
+
+  /** @param boot names this run of the endpoint @param most events kept */
+  constructor(boot: string, most: number) {
+    this.#boot = boot;
+    this.#most = most;
+  }
+
+  /** Keeps a message and returns its event id. */
+  add(data: string): string {
+    this.#count += 1;
+    this.#events.push({ number: this.#count, data });
+    if (this.#events.length > this.#most) this.#events.shift();
+    return this.#id(this.#count);
+  }
+
+  /** The id of the newest event, for the first event of a stream. */
+  get position(): string {
+    return this.#id(this.#count);
+  }
+
+  /** Everything after this id; undefined when the id is not ours or what followed it is gone. */
+  after(lastEventId: string): { id: string; data: string }[] | undefined {
+    const match = /^([^:]+):(\d+)$/.exec(lastEventId);
+    if (match === null || match[1] !== this.#boot) return undefined;
+    const number = Number(match[2]);
+    const oldest = this.#events[0]?.number ?? this.#count + 1;
+    if (number > this.#count || number < oldest - 1) return undefined;
+    return this.#events
+      .filter((event) => event.number > number)
+      .map(({ number: own, data }) => ({ id: this.#id(own), data }));
+  }
+
+  #id(number: number): string {
+    return `${this.#boot}:${number}`;
+  }
+}

@@ -1,0 +1,226 @@
+/**
+ * The way to the upstream: the live token on every request, sessions that it may forget, one refresh after a 401,
+ * and repeats only where no byte has left or nothing can be done twice. It never throws for what an upstream does.
+ */
+
+import { sleep } from "../base/clock.ts";
+import type { HttpResponse } from "../base/http/exchange.ts";
+import { HttpFailure, readBody } from "../base/http/exchange.ts";
+import { isEventStreamType, isJsonType } from "../base/http/guard.ts";
+import { isObject, type JsonObject } from "../wire/jsonrpc.ts";
+import type { UpstreamParts, UpstreamState } from "./options.ts";
+import type { SessionFacts } from "./session.ts";
+import { type UpstreamSessions, upstreamSessions } from "./upstream-sessions.ts";
+
+export type HeaderList = readonly (readonly [name: string, value: string])[];
+
+export type UpstreamCall = {
+  readonly method?: "POST" | "GET" | "DELETE";
+  readonly headers: HeaderList;
+  readonly body?: Uint8Array | undefined;
+  /** Legacy session the call belongs to; undefined for modern calls. */
+  readonly session?: SessionFacts | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** For the whole answer when it is JSON, for its head when it is a stream; ms. */
+  readonly deadlineMs: number;
+  /** How long a call of which certainly nothing was sent may be tried again, ms. */
+  readonly retryMs: number;
+  /** Doing it twice is harmless: it may be sent again after an unknown end too. */
+  readonly repeatable: boolean;
+};
+
+/** How the upstream answered. `ran` is what the agent is told when there is no answer. */
+export type UpstreamAnswer =
+  | { kind: "json"; status: number; bytes: Uint8Array; sessionId: string | undefined }
+  | { kind: "stream"; response: HttpResponse; sessionId: string | undefined }
+  | { kind: "accepted" }
+  | { kind: "refused"; status: number; reason: string; error: JsonObject | undefined }
+  | { kind: "unreachable"; cause: string; ran: "no" | "unknown" };
+
+export type Upstream = {
+  send(call: UpstreamCall): Promise<UpstreamAnswer>;
+  readonly sessions: UpstreamSessions;
+  state(): UpstreamState;
+  /** Called when the upstream answers again after it did not. */
+  onUp: () => void;
+  /** What is known of the eras it speaks. */
+  readonly eras: { modern: boolean | undefined; legacy: boolean | undefined };
+};
+
+/** Pause between attempts of a call that was not sent: first and longest, ms. */
+const pauseMs = { first: 25, most: 400 };
+
+export function createUpstream(options: UpstreamParts): Upstream {
+  const { clock } = options;
+  let state: UpstreamState = { reach: "unknown", since: clock.now(), lastError: undefined };
+  let refreshing: Promise<boolean> | undefined;
+
+  const note = (answer: UpstreamAnswer): UpstreamAnswer => {
+    const reach = answer.kind === "unreachable" ? "down" : "up";
+    const lastError = answer.kind === "unreachable" ? answer.cause : undefined;
+    if (reach === state.reach) return answer;
+    const before = state.reach;
+    state = { reach, since: clock.now(), lastError };
+    options.log.info(reach === "up" ? "the upstream answers" : "the upstream does not answer", { lastError });
+    options.onState?.(state);
+    if (reach === "up" && before === "down") upstream.onUp();
+    return answer;
+  };
+  const refreshOnce = () => {
+    refreshing ??= options.upstream
+      .refresh()
+      .catch((error: unknown) => {
+        options.log.warn("the token could not be refreshed", { error });
+        return false;
+      })
+      .finally(() => {
+        refreshing = undefined;
+      });
+    return refreshing;
+  };
+
+  const upstream: Upstream = {
+    eras: { modern: undefined, legacy: undefined },
+    onUp: () => {},
+    state: () => state,
+    sessions: upstreamSessions(options, (call) => attempts(call)),
+    async send(call) {
+      return call.session === undefined ? attempts(call) : inSession(call, call.session);
+    },
+  };
+
+  /** Sends within the legacy session, opening it first when needed, and once more when the upstream forgot it. */
+  async function inSession(call: UpstreamCall, facts: SessionFacts): Promise<UpstreamAnswer> {
+    for (let round = 0; ; round += 1) {
+      const opened = await upstream.sessions.ensure(facts, call.retryMs);
+      if (opened.kind === "failed") return notRun(opened.answer);
+      const answer = await attempts({ ...call, headers: [...call.headers, ...opened.headers] });
+      if (round > 0 || !isSessionLost(answer, opened.id)) return answer;
+      options.log.info("the upstream forgot a session; opening it again", { session: facts.uid });
+      upstream.sessions.forget(facts.uid, opened.id);
+    }
+  }
+
+  /** Sends until there is an answer, within the budget; refreshes the token once. */
+  async function attempts(call: UpstreamCall): Promise<UpstreamAnswer> {
+    const end = clock.monotonic() + call.retryMs;
+    let refreshed = false;
+    for (let round = 0; ; round += 1) {
+      const answer = await once(call);
+      if (answer.kind === "refused" && answer.status === 401 && !refreshed) {
+        refreshed = true;
+        if (await refreshOnce()) continue;
+      }
+      note(answer);
+      if (answer.kind !== "unreachable" || !(answer.ran === "no" || call.repeatable)) return answer;
+      const pause = Math.min(pauseMs.most, pauseMs.first * 2 ** round);
+      if (clock.monotonic() + pause >= end || call.signal?.aborted === true) return answer;
+      await sleep(clock, pause, call.signal);
+    }
+  }
+
+  async function once(call: UpstreamCall): Promise<UpstreamAnswer> {
+    const token = options.upstream.credential();
+    const headers =
+      token === undefined ? call.headers : [...call.headers, ["Authorization", `Bearer ${token}`] as const];
+    try {
+      const response = await options.upstream.client.request({
+        method: call.method ?? "POST",
+        path: options.upstream.path,
+        headers,
+        body: call.body,
+        signal: call.signal,
+        headDeadlineMs: call.deadlineMs,
+      });
+      return await take(response, call.deadlineMs);
+    } catch (error) {
+      if (!(error instanceof HttpFailure)) throw error;
+      return { kind: "unreachable", cause: error.message, ran: error.sent };
+    }
+  }
+
+  async function take(response: HttpResponse, deadlineMs: number): Promise<UpstreamAnswer> {
+    const { status } = response;
+    const type = response.header("content-type");
+    const sessionId = response.header("mcp-session-id");
+    if (status >= 200 && status < 300 && isEventStreamType(type))
+      return { kind: "stream", response, sessionId };
+    const stop = clock.after(deadlineMs, () => response.cancel());
+    try {
+      const bytes = await readBody(response, options.limits.sseEventBytesMax);
+      const answer = sort(status, bytes, type);
+      return answer.kind === "json" ? { ...answer, sessionId } : answer;
+    } finally {
+      stop();
+    }
+  }
+
+  return upstream;
+}
+
+/** The call itself was not sent when its session could not be opened. */
+function notRun(answer: UpstreamAnswer): UpstreamAnswer {
+  return answer.kind === "unreachable" ? { ...answer, ran: "no" } : answer;
+}
+
+/** What an answer with a complete body is. */
+function sort(status: number, bytes: Uint8Array, type: string | undefined): UpstreamAnswer {
+  if (status >= 500)
+    return { kind: "unreachable", cause: `the upstream answered HTTP ${status}`, ran: "unknown" };
+  if (status >= 300) {
+    const body = isJsonType(type) ? parsed(bytes) : undefined;
+    const error = isObject(body?.error) ? body.error : undefined;
+    return { kind: "refused", status, reason: reasonOf(error, bytes, type), error };
+  }
+  if (status === 202 || status === 204 || bytes.byteLength === 0) return { kind: "accepted" };
+  // Only the outline is looked at: the body goes through as it came.
+  if (bytes[0] === 0x7b || looksLikeObject(bytes))
+    return { kind: "json", status, bytes, sessionId: undefined };
+  return { kind: "unreachable", cause: "the upstream's answer is not JSON-RPC", ran: "unknown" };
+}
+
+function looksLikeObject(bytes: Uint8Array): boolean {
+  return isObject(parsed(bytes));
+}
+
+function parsed(bytes: Uint8Array): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(bytes).toString());
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function reasonOf(error: JsonObject | undefined, bytes: Uint8Array, type: string | undefined): string {
+  if (typeof error?.message === "string") return error.message;
+  const body = isJsonType(type) ? parsed(bytes) : undefined;
+  for (const name of ["detail", "message", "error_description", "error"]) {
+    if (typeof body?.[name] === "string") return body[name];
+  }
+  return type?.startsWith("text/plain") === true ? Buffer.from(bytes).toString().slice(0, 200).trim() : "";
+}
+
+/** Codes with which servers say that a session is gone or missing, by HTTP status. */
+const sessionLostCodes: Record<number, readonly number[]> = {
+  400: [-32000, -32001, -32600],
+  401: [-32000, -32001],
+  404: [-32000, -32001, -32600],
+};
+
+/** True when the upstream refused the call, before doing anything, because it does not know the session. */
+function isSessionLost(answer: UpstreamAnswer, id: string | undefined): boolean {
+  if (answer.kind === "refused") {
+    const code = answer.error?.code;
+    if (answer.status === 404 && code === undefined) return id !== undefined;
+    return sessionLostCodes[answer.status]?.includes(Number(code)) ?? false;
+  }
+  // In a 200 the same codes also mean other things, after which a second attempt could double a write.
+  if (answer.kind !== "json" || id === undefined || answer.bytes.byteLength > 4_096) return false;
+  const error = parsed(answer.bytes)?.error;
+  return (
+    isObject(error) &&
+    (error.code === -32001 || error.code === -32600) &&
+    /\bsession\b/i.test(String(error.message))
+  );
+}

@@ -1,0 +1,224 @@
+/**
+ * One JSON-RPC message per body (MCP forbids batches). Whoever decides on the parsed form and forwards the bytes
+ * must not be fooled by what other parsers read differently: bad UTF-8, duplicate or case-variant members and deep
+ * nesting are refused, and the id is kept as it was written.
+ */
+
+/** Error codes of JSON-RPC 2.0 §5.1 and MCP 2026-07-28 basic §Error Codes, plus our own for a wrong secret. */
+export const rpcCode = {
+  parse: -32700,
+  invalidRequest: -32600,
+  methodNotFound: -32601,
+  invalidParams: -32602,
+  internal: -32603,
+  headerMismatch: -32020,
+  missingCapability: -32021,
+  unsupportedVersion: -32022,
+  proxyAuthRequired: -32001,
+} as const;
+
+export type JsonObject = Record<string, unknown>;
+/** The id as JSON text, exactly as it came: `7`, `"a"`, `12345678901234567890`. */
+export type RawId = string;
+
+export type RpcRequest = { kind: "request"; id: RawId; method: string; params: JsonObject };
+export type RpcNotification = { kind: "notification"; method: string; params: JsonObject };
+/** An answer posted by the client to a request of the server. */
+export type RpcPostedResponse = { kind: "response"; id: RawId };
+export type RpcMessage = RpcRequest | RpcNotification | RpcPostedResponse;
+
+/** Why a body is not taken. `id` when it can be read without doubt. */
+export type RpcFault = { kind: "fault"; code: number; message: string; id: RawId | undefined };
+
+const watchedTop = new Set(["jsonrpc", "method", "params", "id"]);
+const watchedParams = new Set(["name", "arguments", "_meta", "uri"]);
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** True for an object that is neither null nor an array. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Parses the body of one POST.
+ * @param depthMax deepest accepted nesting of objects and arrays
+ */
+export function parseBody(bytes: Uint8Array, depthMax: number): RpcMessage | RpcFault {
+  let text: string;
+  try {
+    text = strictUtf8.decode(bytes);
+  } catch {
+    return fault(rpcCode.parse, "The body is not valid UTF-8");
+  }
+  const depth = deepest(text, depthMax);
+  if (depth > depthMax) return fault(rpcCode.parse, `The body nests deeper than ${depthMax} levels`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return fault(rpcCode.parse, "The body is not valid JSON");
+  }
+  if (Array.isArray(value)) return fault(rpcCode.invalidRequest, "Batches are not taken: send one message");
+  if (!isObject(value)) return fault(rpcCode.invalidRequest, "The body must be one JSON object");
+  const members = scanMembers(text);
+  if (members.refused !== undefined) return fault(rpcCode.invalidRequest, members.refused, members.id);
+  return shape(value, members.id);
+}
+
+function fault(code: number, message: string, id?: RawId): RpcFault {
+  return { kind: "fault", code, message, id };
+}
+
+function shape(value: JsonObject, id: RawId | undefined): RpcMessage | RpcFault {
+  const known = isId(value.id) ? id : undefined;
+  if (value.jsonrpc !== "2.0")
+    return fault(rpcCode.invalidRequest, 'The member jsonrpc must be "2.0"', known);
+  if ("id" in value && !isId(value.id)) {
+    return fault(rpcCode.invalidRequest, "The id must be a string or a whole number");
+  }
+  if (typeof value.method !== "string") {
+    if (("result" in value || "error" in value) && known !== undefined)
+      return { kind: "response", id: known };
+    return fault(rpcCode.invalidRequest, "The message has neither a method nor a result", known);
+  }
+  if ("result" in value || "error" in value) {
+    return fault(rpcCode.invalidRequest, "The message has both a method and a result", known);
+  }
+  const params = value.params ?? {};
+  if (!isObject(params)) return fault(rpcCode.invalidRequest, "The params must be an object", known);
+  if (known === undefined) return { kind: "notification", method: value.method, params };
+  return { kind: "request", id: known, method: value.method, params };
+}
+
+function isId(value: unknown): boolean {
+  return typeof value === "string" || (typeof value === "number" && Number.isInteger(value));
+}
+
+/** Nesting depth, or a larger number than the limit as soon as it is passed. Strings are skipped in leaps. */
+function deepest(text: string, depthMax: number): number {
+  let depth = 0;
+  let most = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) {
+      at = stringEnd(text, at);
+      if (at < 0) return most;
+    } else if (code === 0x7b || code === 0x5b) {
+      depth += 1;
+      if (depth > most) most = depth;
+      if (depth > depthMax) return most;
+    } else if (code === 0x7d || code === 0x5d) depth -= 1;
+  }
+  return most;
+}
+
+/** Index of the quote that closes the string opened at `start`, or -1. */
+function stringEnd(text: string, start: number): number {
+  let at = start;
+  for (;;) {
+    at = text.indexOf('"', at + 1);
+    if (at < 0) return -1;
+    let slashes = 0;
+    while (text.charCodeAt(at - 1 - slashes) === 0x5c) slashes += 1;
+    if (slashes % 2 === 0) return at;
+  }
+}
+
+type Members = { id: RawId | undefined; refused: string | undefined };
+
+/** Looks at member names of the message and of its params. `text` is valid JSON and an object. */
+function scanMembers(text: string): Members {
+  const top = new Set<string>();
+  const inner = new Set<string>();
+  let id: RawId | undefined;
+  let ids = 0;
+  let refused: string | undefined;
+  let depth = 0;
+  let inParams = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === 0x7b || code === 0x5b) depth += 1;
+    else if (code === 0x7d || code === 0x5d) {
+      depth -= 1;
+      if (depth === 1) inParams = false;
+    } else if (code === 0x22) {
+      const end = stringEnd(text, at);
+      const watched: ReadonlySet<string> | undefined =
+        depth === 1 ? watchedTop : depth === 2 && inParams ? watchedParams : undefined;
+      const colon: number = watched === undefined ? -1 : nextColon(text, end + 1);
+      if (watched !== undefined && colon >= 0) {
+        const name = memberName(text, at, end);
+        refused ??= refusal(name, watched, depth === 1 ? top : inner);
+        if (depth === 1) {
+          inParams = name === "params" && text.charCodeAt(valueStart(text, colon + 1)) === 0x7b;
+          if (name === "id") {
+            id = rawValue(text, valueStart(text, colon + 1));
+            ids += 1;
+          }
+        }
+        at = valueStart(text, colon + 1) - 1;
+      } else at = end;
+    }
+  }
+  return { id: ids === 1 ? id : undefined, refused };
+}
+
+function memberName(text: string, start: number, end: number): string {
+  const raw = text.slice(start + 1, end);
+  return raw.includes("\\") ? String(JSON.parse(`"${raw}"`)) : raw;
+}
+
+function refusal(name: string, watched: ReadonlySet<string>, seen: Set<string>): string | undefined {
+  if (watched.has(name)) {
+    if (seen.has(name)) return `The member ${JSON.stringify(name)} appears twice`;
+    seen.add(name);
+    return undefined;
+  }
+  // Upper case first: it also folds letters that other parsers take for ASCII ones, such as U+017F for "s".
+  const folded = name.toUpperCase().toLowerCase();
+  if (!watched.has(folded)) return undefined;
+  return `The member ${JSON.stringify(name)} must be written ${JSON.stringify(folded)}`;
+}
+
+/** Index of the colon when the string that ended before `at` is a member name, else -1. */
+function nextColon(text: string, at: number): number {
+  const next = valueStart(text, at);
+  return text.charCodeAt(next) === 0x3a ? next : -1;
+}
+
+function valueStart(text: string, from: number): number {
+  let at = from;
+  for (;;) {
+    const code = text.charCodeAt(at);
+    if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return at;
+    at += 1;
+  }
+}
+
+/** The text of a scalar value that begins at `at`. */
+function rawValue(text: string, at: number): string | undefined {
+  if (text.charCodeAt(at) === 0x22) return text.slice(at, stringEnd(text, at) + 1);
+  const match = /^-?\d[\d.eE+-]*/.exec(text.slice(at, at + 400));
+  return match?.[0];
+}
+
+/** The text of a response with a result. */
+export function resultText(id: RawId, result: JsonObject): string {
+  return `{"jsonrpc":"2.0","id":${id},"result":${JSON.stringify(result)}}`;
+}
+
+/** The text of an error response. */
+export function errorText(id: RawId, error: { code: number; message: string; data?: unknown }): string {
+  return `{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify(error)}}`;
+}
+
+/** The text of a request. */
+export function requestText(id: RawId, method: string, params: JsonObject): string {
+  return `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${JSON.stringify(params)}}`;
+}
+
+/** The text of a notification. */
+export function notificationText(method: string, params?: JsonObject): string {
+  const tail = params === undefined ? "" : `,"params":${JSON.stringify(params)}`;
+  return `{"jsonrpc":"2.0","method":${JSON.stringify(method)}${tail}}`;
+}
