@@ -6,7 +6,7 @@ import type { Database } from "bun:sqlite";
 import { existsSync } from "node:fs";
 import { openSqlite, SqliteBusyError } from "../base/sqlite.ts";
 import { fileOf, forgetOwner, readOwner, writeOwner } from "./files.ts";
-import { type EarlierWrite, judge } from "./reissue.ts";
+import { judge } from "./reissue.ts";
 import {
   diskFailedName,
   diskFullName,
@@ -24,103 +24,106 @@ import { type Counts, prepareVerbs, type Verbs } from "./verbs.ts";
 
 type Open = { dir: string; database: Database; verbs: Verbs; limits: StoreLimits; epoch: number };
 
-export type Engine = { methods: OutboxMethods; runTogether(runs: (() => void)[]): void };
-
 /** One outbox file at a time. */
-export function createEngine(): Engine {
-  let open: Open | undefined;
-  let counts: Counts = { records: 0, bytes: 0 };
-  let fault: unknown;
-  let closing = false;
+export class Engine {
+  #open: Open | undefined;
+  #counts: Counts = { records: 0, bytes: 0 };
+  #fault: unknown;
+  #closing = false;
 
-  const current = (): Open => {
-    if (open === undefined) throw named(diskFailedName, "The outbox file is not open");
-    return open;
+  readonly methods: OutboxMethods = {
+    load: (request) => this.#load(request),
+    inspect: inspectFile,
+    enqueue: this.#guarded((store, record) => this.#enqueue(store, record)),
+    mark: this.#guarded(({ verbs }, { ids }) => verbs.mark(ids)),
+    save: this.#guarded(({ verbs, limits }, request) => {
+      const { notices, ended } = verbs.save(request, limits);
+      const { records, bytes } = this.#counts;
+      this.#counts = { records: records - ended.records, bytes: bytes - ended.bytes };
+      return { notices };
+    }),
+    payloads: this.#guarded(({ verbs }, { ids }) => verbs.payloads(ids)),
+    find: this.#guarded(({ verbs }, { id }) => verbs.find(id)),
+    list: this.#guarded(({ verbs }, request) => verbs.list(request)),
+    prune: this.#guarded(({ verbs, limits }, { now }) => verbs.prune(now, limits)),
+    close: () => {
+      this.#closing = true;
+    },
   };
-  /** Remembers what went wrong, so that the group is undone although the call's own answer is caught. */
-  const guarded =
-    <Argument, Value>(verb: (argument: Argument) => Value) =>
-    (argument: Argument): Value => {
+
+  /** Runs calls that arrived together in one transaction; throws when none of them counts. */
+  runTogether(runs: readonly (() => void)[]): void {
+    const { database } = this.#open ?? {};
+    if (database === undefined) {
+      for (const run of runs) run();
+    } else {
+      const before = this.#counts;
+      this.#fault = undefined;
       try {
-        return verb(argument);
+        database.run("BEGIN IMMEDIATE");
+        for (const run of runs) run();
+        if (this.#fault !== undefined) throw this.#fault;
+        database.run("COMMIT");
       } catch (error) {
-        fault ??= error;
+        this.#counts = before;
+        throw this.#undo(database, error);
+      }
+    }
+    if (this.#closing) this.#close();
+  }
+
+  /** Runs a verb on the open file, and remembers what went wrong so that the whole group is undone. */
+  #guarded<Argument, Value>(verb: (store: Open, argument: Argument) => Value): (argument: Argument) => Value {
+    return (argument) => {
+      try {
+        if (this.#open === undefined) throw named(diskFailedName, "the file is not open");
+        return verb(this.#open, argument);
+      } catch (error) {
+        this.#fault ??= error;
         throw error;
       }
     };
-
-  const methods: OutboxMethods = {
-    load: (request) => {
-      if (open !== undefined) throw new Error(`Open ${fileOf(request.dir)}: this worker has a file open`);
-      const result = loadFile(request);
-      if (result.reply.status !== "opened") return result.reply;
-      open = result.open;
-      counts = open.verbs.count();
-      return result.reply;
-    },
-    inspect: inspectFile,
-    enqueue: guarded((record) => {
-      const { verbs, limits, epoch } = current();
-      const reply = enqueue({ verbs, limits, epoch, counts }, record);
-      if (reply.status === "stored")
-        counts = { records: counts.records + 1, bytes: counts.bytes + record.bytes };
-      return reply;
-    }),
-    mark: guarded(({ ids }) => current().verbs.mark(ids)),
-    save: guarded((request) => {
-      const { verbs, limits } = current();
-      const saved = verbs.save(request, limits);
-      counts = { records: counts.records - saved.ended.records, bytes: counts.bytes - saved.ended.bytes };
-      return { notices: saved.notices };
-    }),
-    payloads: guarded(({ ids }) => current().verbs.payloads(ids)),
-    find: guarded(({ id }) => current().verbs.find(id)),
-    list: guarded((request) => current().verbs.list(request)),
-    prune: guarded(({ now }) => {
-      const { verbs, limits } = current();
-      return verbs.prune(now, limits);
-    }),
-    close: () => {
-      closing = true;
-    },
-  };
-
-  function runTogether(runs: (() => void)[]): void {
-    const transaction = open;
-    if (transaction === undefined) {
-      for (const run of runs) run();
-    } else {
-      const before = counts;
-      fault = undefined;
-      try {
-        transaction.database.run("BEGIN IMMEDIATE");
-        for (const run of runs) run();
-        if (fault !== undefined) throw fault;
-        transaction.database.run("COMMIT");
-      } catch (error) {
-        counts = before;
-        throw undo(transaction.database, error);
-      }
-    }
-    if (closing) shut();
   }
 
-  /** Ends the failed transaction; decides whether the file can be trusted further. */
-  function undo(database: Database, error: unknown): Error {
+  #load(request: LoadRequest): LoadReply {
+    if (this.#open !== undefined)
+      throw new Error(`Open ${fileOf(request.dir)}: this worker has a file open, none was wanted`);
+    const { reply, open } = loadFile(request);
+    this.#open = open;
+    if (open !== undefined) this.#counts = open.verbs.count();
+    return reply;
+  }
+
+  #enqueue({ verbs, limits, epoch }: Open, record: NewRecord): EnqueueReply {
+    const byKey = verbs.byKey(record.key);
+    const equal = byKey === undefined ? verbs.unseen(record.fingerprint) : [];
+    const verdict = judge(record, { byKey, equal }, limits);
+    const known = verdict.kind === "new" ? undefined : verbs.find(verdict.id);
+    if (known !== undefined) return { status: verdict.kind === "same" ? "known" : "reused", record: known };
+    const { records, bytes } = this.#counts;
+    if (records >= limits.recordsMax || bytes + record.bytes > limits.bytesMax)
+      return { status: "full", records, bytes };
+    const id = verbs.insert(record, epoch);
+    this.#counts = { records: records + 1, bytes: bytes + record.bytes };
+    return { status: "stored", id };
+  }
+
+  /** Ends the failed transaction; only a full disk leaves a file that can be trusted further. */
+  #undo(database: Database, error: unknown): Error {
     const full = codeOf(error).startsWith("SQLITE_FULL");
     try {
       if (database.inTransaction) database.run("ROLLBACK");
+      if (!full) this.#abandon();
     } catch {
-      abandon();
+      this.#abandon();
     }
-    if (!full) abandon();
     return named(full ? diskFullName : diskFailedName, error instanceof Error ? error.message : `${error}`);
   }
 
-  /** Closes a file that failed without touching it further than that takes. */
-  function abandon(): void {
-    const left = open;
-    open = undefined;
+  /** Closes a file that failed, touching it no further than that takes. */
+  #abandon(): void {
+    const left = this.#open;
+    this.#open = undefined;
     try {
       left?.database.close();
     } catch {
@@ -128,37 +131,17 @@ export function createEngine(): Engine {
     }
   }
 
-  function shut(): void {
-    const left = open;
-    open = undefined;
-    if (left === undefined) return;
+  #close(): void {
+    const left = this.#open;
+    this.#open = undefined;
     try {
-      left.database.run("PRAGMA wal_checkpoint(TRUNCATE)");
-      left.database.close();
-      forgetOwner(left.dir);
+      left?.database.run("PRAGMA wal_checkpoint(TRUNCATE)");
+      left?.database.close();
+      if (left !== undefined) forgetOwner(left.dir);
     } catch {
       // Everything is committed; the next opening does what was left.
     }
   }
-
-  return { methods, runTogether };
-}
-
-function enqueue(
-  store: { verbs: Verbs; limits: StoreLimits; epoch: number; counts: Counts },
-  record: NewRecord,
-): EnqueueReply {
-  const { verbs, limits, counts } = store;
-  const byKey = verbs.byKey(record.key);
-  const equal: EarlierWrite[] = byKey === undefined ? verbs.unseen(record.fingerprint) : [];
-  const verdict = judge(record, { byKey, equal }, limits);
-  if (verdict.kind !== "new") {
-    const known = verbs.find(verdict.id);
-    if (known !== undefined) return { status: verdict.kind === "same" ? "known" : "reused", record: known };
-  }
-  if (counts.records >= limits.recordsMax || counts.bytes + record.bytes > limits.bytesMax)
-    return { status: "full", ...counts };
-  return { status: "stored", id: verbs.insert(record, store.epoch) };
 }
 
 function loadFile(request: LoadRequest): { reply: LoadReply; open?: Open } {

@@ -5,7 +5,10 @@
  */
 import type { Limits } from "../limits.ts";
 import type { ErrorCode } from "../wire/error.ts";
-import type { NoticeReason } from "../wire/receipt.ts";
+import type { Notice } from "../wire/receipt.ts";
+
+/** Why a notice was written. */
+export type NoticeReason = Notice["reason"];
 
 export const recordStates = [
   "queued",

@@ -1,9 +1,9 @@
 /** What passes between the outbox and the worker that holds its file. Plain data only. */
 import type { IdempotencyKey, MessageId } from "../wire/id.ts";
 import type { LaneRecord } from "../wire/lane.ts";
-import type { NeutralResult, NoticeReason } from "../wire/receipt.ts";
+import type { NeutralResult } from "../wire/receipt.ts";
 import type { RecordView } from "../wire/write.ts";
-import type { RecordLife, RecordState } from "./record.ts";
+import type { NoticeReason, RecordLife, RecordState } from "./record.ts";
 import type { KeyOrigin } from "./reissue.ts";
 
 /** A write that asks to be stored. */

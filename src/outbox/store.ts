@@ -10,7 +10,6 @@ import type { LaneRecord } from "../wire/lane.ts";
 import type { RecordView } from "../wire/write.ts";
 import { fileOf, type Owner } from "./files.ts";
 import {
-  diskFailedName,
   diskFullName,
   type EnqueueReply,
   type KnownRecord,
@@ -62,25 +61,6 @@ export class DiskFailedError extends Error {
 
 export type Loaded = Extract<LoadReply, { status: "opened" }> & { storeId: StoreId };
 
-export type OutboxStore = {
-  /** Opens the file, also again after a `DiskFailedError`. */
-  load(discard: LoadRequest["discard"]): Promise<Loaded>;
-  enqueue(record: NewRecord): Promise<EnqueueReply>;
-  mark(ids: number[]): Promise<void>;
-  payloads(ids: number[]): Promise<{ id: number; record: LaneRecord }[]>;
-  find(id: number): Promise<KnownRecord | undefined>;
-  list(limit: number): Promise<RecordView[]>;
-  prune(): Promise<number>;
-  /** Stores with the next commit, at the latest after `limits.saveLingerMs`. */
-  saveSoon(change: LifeChange): void;
-  seenSoon(seen: { records?: readonly number[]; notices?: readonly number[] }): void;
-  /** Stores what waits and resolves after its commit; also when there was nothing. */
-  save(): Promise<void>;
-  /** An end that is not on disk yet. */
-  unsaved(id: number): LifeChange | undefined;
-  close(): Promise<void>;
-};
-
 export type StoreOptions = {
   dir: string;
   relayId: string;
@@ -108,118 +88,160 @@ export function storeLimits(limits: Limits): StoreLimits {
   };
 }
 
-/** Starts the worker; nothing is opened before `load`. */
-export function createStore(options: StoreOptions): OutboxStore {
-  const { dir, clock, limits } = options;
-  const worker = startWorker();
-  let changes = new Map<number, LifeChange>();
-  let saving = new Map<number, LifeChange>();
-  let seenRecords = new Set<number>();
-  let seenNotices = new Set<number>();
-  let cancelTimer: (() => void) | undefined;
-  let lastSave: Promise<void> = Promise.resolve();
+/** The open file of one outbox; nothing is opened before `load`. */
+export class OutboxStore {
+  readonly #options: StoreOptions;
+  readonly #worker = startWorker();
+  #changes = new Map<number, LifeChange>();
+  #saving = new Map<number, LifeChange>();
+  #seenRecords = new Set<number>();
+  #seenNotices = new Set<number>();
+  #cancelTimer: (() => void) | undefined;
+  #lastSave: Promise<void> = Promise.resolve();
+  /** The file is closed because it failed; only `load` may be asked. */
+  #failed: DiskFailedError | undefined;
 
-  /** Sends what waits to the worker. Called right before another verb, so that both share a commit. */
-  function flush(): Promise<void> {
-    cancelTimer?.();
-    cancelTimer = undefined;
-    if (changes.size + seenRecords.size + seenNotices.size === 0) return lastSave;
-    const batch = { changes, seenRecords, seenNotices };
-    changes = new Map();
-    seenRecords = new Set();
-    seenNotices = new Set();
-    saving = new Map([...saving, ...batch.changes]);
-    lastSave = worker
-      .call("save", {
-        changes: [...batch.changes.values()],
-        seenRecords: [...batch.seenRecords],
-        seenNotices: [...batch.seenNotices],
-        now: clock.now(),
-      })
-      .then(
-        ({ notices }) => {
-          saved(batch.changes);
-          if (notices.length > 0) options.onNotices(notices);
-        },
-        (error: unknown) => {
-          saved(batch.changes);
-          // What came later about the same record stands.
-          changes = new Map([...batch.changes, ...changes]);
-          seenRecords = seenRecords.union(batch.seenRecords);
-          seenNotices = seenNotices.union(batch.seenNotices);
-          const failure = diskError(error, dir);
-          options.onFailure(failure);
-          throw failure;
-        },
-      );
-    lastSave.catch(() => {});
-    return lastSave;
+  constructor(options: StoreOptions) {
+    this.#options = options;
   }
 
-  function saved(batch: ReadonlyMap<number, LifeChange>): void {
-    for (const [id, change] of batch) if (saving.get(id) === change) saving.delete(id);
-  }
-
-  function soon(): void {
-    if (changes.size >= limits.batchRecordsMax) void flush().catch(() => {});
-    else
-      cancelTimer ??= clock.after(limits.saveLingerMs, () => {
-        void flush().catch(() => {});
+  /** Opens the file, also again after a `DiskFailedError`. */
+  async load(discard: LoadRequest["discard"]): Promise<Loaded> {
+    const { dir, relayId, agentId, newStoreId, limits, clock } = this.#options;
+    const now = clock.now();
+    const request = { dir, relayId, agentId, newStoreId, pid: process.pid, now, discard };
+    const reply = await this.#worker
+      .call("load", { ...request, limits: storeLimits(limits) })
+      .catch((error: unknown) => {
+        throw damaged(dir, error);
       });
+    if (reply.status !== "opened") throw refusal(reply, dir, { relayId, agentId });
+    this.#failed = undefined;
+    return { ...reply, storeId: asId(reply.storeId) };
   }
 
-  /** A verb behind everything that waits. Its own failure says whether it counted; the flush reports its own. */
-  async function call<Name extends keyof OutboxMethods>(
+  enqueue(record: NewRecord): Promise<EnqueueReply> {
+    return this.#call("enqueue", record);
+  }
+
+  mark(ids: number[]): Promise<void> {
+    return this.#call("mark", { ids });
+  }
+
+  payloads(ids: number[]): Promise<{ id: number; record: LaneRecord }[]> {
+    return this.#call("payloads", { ids });
+  }
+
+  find(id: number): Promise<KnownRecord | undefined> {
+    return this.#call("find", { id });
+  }
+
+  list(limit: number): Promise<RecordView[]> {
+    return this.#call("list", { limit, expiryMs: this.#options.limits.recordAgeMaxMs });
+  }
+
+  /** Removes ended records whose time is over; how many rows went. */
+  prune(): Promise<number> {
+    return this.#call("prune", { now: this.#options.clock.now() });
+  }
+
+  /** Stored with the next commit, at the latest after `limits.saveLingerMs`. */
+  saveSoon(change: LifeChange): void {
+    this.#changes.set(change.id, change);
+    this.#soon();
+  }
+
+  seenSoon(seen: { records?: readonly number[]; notices?: readonly number[] }): void {
+    for (const id of seen.records ?? []) this.#seenRecords.add(id);
+    for (const seq of seen.notices ?? []) this.#seenNotices.add(seq);
+    this.#soon();
+  }
+
+  /** An end that is not on disk yet. */
+  unsaved(id: number): LifeChange | undefined {
+    const change = this.#changes.get(id) ?? this.#saving.get(id);
+    return change?.end === undefined ? undefined : change;
+  }
+
+  /**
+   * Sends what waits to the worker, and resolves after its commit. Called right before another verb, so that both
+   * share a transaction.
+   */
+  save(): Promise<void> {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    const [changes, seenRecords, seenNotices] = [this.#changes, this.#seenRecords, this.#seenNotices];
+    if (changes.size + seenRecords.size + seenNotices.size === 0) return this.#lastSave;
+    if (this.#failed !== undefined) return Promise.reject(this.#failed);
+    this.#changes = new Map();
+    this.#seenRecords = new Set();
+    this.#seenNotices = new Set();
+    for (const [id, change] of changes) this.#saving.set(id, change);
+    const request = {
+      changes: [...changes.values()],
+      seenRecords: [...seenRecords],
+      seenNotices: [...seenNotices],
+      now: this.#options.clock.now(),
+    };
+    const saved = this.#worker.call("save", request).then(
+      ({ notices }) => {
+        this.#settled(changes);
+        if (notices.length > 0) this.#options.onNotices(notices);
+      },
+      (error: unknown) => {
+        this.#settled(changes);
+        // What came later about the same record stands.
+        this.#changes = new Map([...changes, ...this.#changes]);
+        this.#seenRecords = this.#seenRecords.union(seenRecords);
+        this.#seenNotices = this.#seenNotices.union(seenNotices);
+        const failure = this.#failure(error);
+        this.#options.onFailure(failure);
+        throw failure;
+      },
+    );
+    this.#lastSave = saved.catch(() => {});
+    return saved;
+  }
+
+  async close(): Promise<void> {
+    await this.save().catch(() => {});
+    this.#cancelTimer?.();
+    await this.#worker.call("close", {}).catch(() => {});
+    await this.#worker.close();
+  }
+
+  #settled(changes: ReadonlyMap<number, LifeChange>): void {
+    for (const [id, change] of changes) if (this.#saving.get(id) === change) this.#saving.delete(id);
+  }
+
+  #soon(): void {
+    const { clock, limits } = this.#options;
+    // A failure is reported to `onFailure` and what it carried is kept.
+    const save = () => void this.save().catch(() => {});
+    if (this.#changes.size >= limits.batchRecordsMax) save();
+    else this.#cancelTimer ??= clock.after(limits.saveLingerMs, save);
+  }
+
+  async #call<Name extends keyof OutboxMethods>(
     name: Name,
     argument: Parameters<OutboxMethods[Name]>[0],
   ): Promise<Awaited<ReturnType<OutboxMethods[Name]>>> {
-    flush().catch(() => {});
+    this.save().catch(() => {});
+    if (this.#failed !== undefined) throw this.#failed;
     try {
-      return await worker.call(name, argument);
+      return await this.#worker.call(name, argument);
     } catch (error) {
-      throw diskError(error, dir);
+      throw this.#failure(error);
     }
   }
 
-  return {
-    async load(discard) {
-      const { relayId, agentId, newStoreId } = options;
-      const request = { dir, relayId, agentId, newStoreId, pid: process.pid, now: clock.now(), discard };
-      const reply = await worker
-        .call("load", { ...request, limits: storeLimits(limits) })
-        .catch((error: unknown) => {
-          throw unusable("damaged", dir, error instanceof Error ? error.message : String(error), error);
-        });
-      if (reply.status === "opened") return { ...reply, storeId: asId(reply.storeId) };
-      throw refusal(reply, dir, { relayId, agentId });
-    },
-    enqueue: (record) => call("enqueue", record),
-    mark: (ids) => call("mark", { ids }),
-    payloads: (ids) => call("payloads", { ids }),
-    find: (id) => call("find", { id }),
-    list: (limit) => call("list", { limit, expiryMs: limits.recordAgeMaxMs }),
-    prune: () => call("prune", { now: clock.now() }),
-    saveSoon(change) {
-      changes.set(change.id, change);
-      soon();
-    },
-    seenSoon({ records = [], notices = [] }) {
-      for (const id of records) seenRecords.add(id);
-      for (const seq of notices) seenNotices.add(seq);
-      soon();
-    },
-    save: flush,
-    unsaved(id) {
-      const change = changes.get(id) ?? saving.get(id);
-      return change?.end === undefined ? undefined : change;
-    },
-    async close() {
-      await flush().catch(() => {});
-      cancelTimer?.();
-      await worker.call("close", {}).catch(() => {});
-      await worker.close();
-    },
-  };
+  #failure(error: unknown): DiskFullError | DiskFailedError {
+    const words = error instanceof Error ? error.message : String(error);
+    const message = `Write outbox ${fileOf(this.#options.dir)}: ${words}`;
+    if (error instanceof Error && error.name === diskFullName) return new DiskFullError(message);
+    this.#failed = new DiskFailedError(message, { cause: error });
+    return this.#failed;
+  }
 }
 
 /**
@@ -234,7 +256,7 @@ export async function listRecords(
   try {
     const request = { dir, limit: limits.outboxRecordsMax, expiryMs: limits.recordAgeMaxMs };
     const reply = await worker.call("inspect", request).catch((error: unknown) => {
-      throw unusable("damaged", dir, error instanceof Error ? error.message : String(error), error);
+      throw damaged(dir, error);
     });
     if (reply.status === "read") return reply.records;
     throw refusal(reply, dir, { relayId: "", agentId: "" });
@@ -271,9 +293,6 @@ function unusable(
   return new OutboxUnusableError(why, `Open outbox ${fileOf(dir)}: ${words}`, cause);
 }
 
-function diskError(error: unknown, dir: string): Error {
-  const message = `Write outbox ${fileOf(dir)}: ${error instanceof Error ? error.message : String(error)}`;
-  if (error instanceof Error && error.name === diskFullName) return new DiskFullError(message);
-  if (error instanceof Error && error.name === diskFailedName) return new DiskFailedError(message);
-  return new DiskFailedError(message, { cause: error });
+function damaged(dir: string, error: unknown): OutboxUnusableError {
+  return unusable("damaged", dir, error instanceof Error ? error.message : String(error), error);
 }

@@ -1,6 +1,6 @@
 /** The worker that holds an outbox file: calls that arrive together are one transaction with one fsync. */
 import { serveWorker } from "../base/worker.ts";
-import { createEngine } from "./engine.ts";
+import { Engine } from "./engine.ts";
 
-const engine = createEngine();
-serveWorker(engine.methods, engine.runTogether);
+const engine = new Engine();
+serveWorker(engine.methods, (runs) => engine.runTogether(runs));

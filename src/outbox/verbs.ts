@@ -2,9 +2,9 @@
 import type { Database } from "bun:sqlite";
 import { asId } from "../wire/id.ts";
 import type { LaneRecord } from "../wire/lane.ts";
-import type { NeutralResult, NoticeReason } from "../wire/receipt.ts";
+import type { NeutralResult } from "../wire/receipt.ts";
 import type { RecordView } from "../wire/write.ts";
-import { newLife, type RecordLife, type RecordState, step } from "./record.ts";
+import { type NoticeReason, newLife, type RecordLife, type RecordState, step } from "./record.ts";
 import type { EarlierWrite } from "./reissue.ts";
 import type {
   KnownRecord,
@@ -316,7 +316,7 @@ function laneRecordOf(row: Row): LaneRecord {
   const parent =
     row.parent === null ? {} : { parent: JSON.parse(row.parent) as { from: string; threadId: string } };
   return {
-    key: row.key,
+    key: asId(row.key),
     messageId: row.message_id,
     tool: row.tool,
     arguments: JSON.parse(row.arguments ?? "{}") as Record<string, unknown>,

@@ -1,0 +1,85 @@
+/** From a tool call to the record that would be stored: its key, its final message id, what is sent. Pure. */
+import type { Limits } from "../limits.ts";
+import {
+  type AgentId,
+  asId,
+  fingerprint,
+  type IdempotencyKey,
+  messageIdOf,
+  mintedKey,
+  uuidOf,
+} from "../wire/id.ts";
+import type { LaneRecord } from "../wire/lane.ts";
+import type { WriteCall } from "../wire/write.ts";
+import { excerptOf } from "./notices.ts";
+import type { KeyOrigin } from "./reissue.ts";
+import type { NewRecord } from "./rows.ts";
+
+/** What the outbox asks of the cached directory and inbox. */
+export type Directory = {
+  /** Stable id of the agent that has this name now. */
+  recipientId?: ((name: string) => string | undefined) | undefined;
+  /** Sender and thread of a message this agent has received. */
+  parentOf?: ((messageId: string) => { from: string; threadId: string } | undefined) | undefined;
+};
+
+export type Draft = { record: Omit<NewRecord, "parallel" | "attemptNow">; payload: LaneRecord };
+
+/**
+ * @param freshUuid a new UUIDv7, used when the call brings neither key nor call id
+ */
+export function draftOf(
+  call: WriteCall,
+  facts: { agentId: AgentId; now: number; freshUuid: string; directory: Directory },
+): Draft {
+  const { agentId, now, freshUuid, directory } = facts;
+  const print = fingerprint({ tool: call.tool, arguments: call.arguments });
+  const [key, origin] = keyOf(call, print, freshUuid);
+  const messageId = messageIdOf(agentId, key, origin === "minted");
+  const argumentsJson = JSON.stringify(call.arguments);
+  const { to, messageId: parentId } = call.arguments;
+  const recipient = typeof to === "string" ? to : undefined;
+  const recipientId = recipient === undefined ? undefined : directory.recipientId?.(recipient);
+  const parent = typeof parentId === "string" ? directory.parentOf?.(parentId) : undefined;
+  return {
+    record: {
+      key,
+      origin,
+      messageId,
+      tool: call.tool,
+      fingerprint: print,
+      callId: call.callId,
+      argumentsJson,
+      bytes: Buffer.byteLength(argumentsJson),
+      excerpt: excerptOf(call.arguments, argumentsJson),
+      to: recipient,
+      recipientId,
+      parent,
+      now,
+    },
+    payload: {
+      key,
+      messageId,
+      tool: call.tool,
+      arguments: call.arguments,
+      enqueuedAt: new Date(now).toISOString(),
+      ...(recipientId === undefined ? {} : { recipientId }),
+      ...(parent === undefined ? {} : { parent }),
+    },
+  };
+}
+
+/** The agent's own key, else one that the same logical call gives again, else a new one. */
+function keyOf(call: WriteCall, print: string, freshUuid: string): [IdempotencyKey, KeyOrigin] {
+  if (call.key !== undefined) return [call.key, "own"];
+  if (call.callId !== undefined)
+    return [asId(`call-${uuidOf("call", call.callId, call.tool, print)}`), "call"];
+  return [mintedKey(call.tool, freshUuid), "minted"];
+}
+
+/** Why a draft cannot be stored whatever the store says; undefined when it can. */
+export function refusalOf(draft: Draft, limits: Limits): string | undefined {
+  const { bytes } = draft.record;
+  if (bytes <= limits.recordBytesMax) return undefined;
+  return `payload_too_large: the arguments have ${bytes} bytes, at most ${limits.recordBytesMax} were wanted`;
+}
