@@ -4,63 +4,25 @@
  * does not answer never decides whether the agent runs.
  */
 import { constants } from "node:os";
-import { join } from "node:path";
-import { type Environment, scrubbedEnvironment } from "./agent/environment.ts";
+import { scrubbedEnvironment } from "./agent/environment.ts";
 import { exitCodeOf } from "./agent/life.ts";
-import { type LaunchPlan, mcpServerName, type ProviderName, type SessionFacts } from "./agent/provider.ts";
+import type { LaunchPlan, SessionFacts } from "./agent/provider.ts";
 import { providers } from "./agent/providers.ts";
 import { type AgentEnd, type Supervisor, supervise } from "./agent/supervisor.ts";
 import { realClock, sleep } from "./base/clock.ts";
-import { privateFolder } from "./base/file.ts";
-import { createHttpClient } from "./base/http/client.ts";
 import type { Log } from "./base/log.ts";
-import { endRecordedGroup, findProgram, type ProcessIdentity } from "./base/process.ts";
+import { endRecordedGroup, findProgram, type ProcessIdentity, processStart } from "./base/process.ts";
 import { realRandom } from "./base/random.ts";
 import { limits } from "./limits.ts";
-import { type OutboxHandle, openOutbox } from "./outbox/outbox.ts";
-import { startEndpoint } from "./proxy/endpoint.ts";
-import { type Endpoint, type EndpointOptions, PortTaken } from "./proxy/options.ts";
-import { relayPolicy } from "./proxy/policy.ts";
-import { type Acknowledger, acknowledger } from "./runner/acknowledge.ts";
-import { type ControlServer, startControl } from "./runner/control.ts";
-import { agentFolder, type EnrolledCredential, saveCredential } from "./runner/credential.ts";
-import { createDirectory, type Directory } from "./runner/directory.ts";
-import { type EndpointFile, loadEndpointFile, saveEndpointPort } from "./runner/endpoint-file.ts";
-import { obtainCredential } from "./runner/enrol.ts";
+import type { ControlServer } from "./runner/control.ts";
+import { loadEndpointFile } from "./runner/endpoint-file.ts";
 import { type RunnerInfo, readInfoFile, removeInfoFile, writeInfoFile } from "./runner/info-file.ts";
-import { folderMemory } from "./runner/memory.ts";
-import { type TokenKeeper, tokenKeeper } from "./runner/token.ts";
-import { awaitRelay } from "./sdk/await-relay.ts";
-import { type Client, createClient } from "./sdk/client.ts";
-import { relayDeliverer } from "./sdk/deliverer.ts";
-import { type FeedState, followFeed } from "./sdk/feed.ts";
+import { openControl, openEndpoint, openParts, type Parts, type RunnerOptions } from "./runner-parts.ts";
+import { followFeed } from "./sdk/feed.ts";
 import { mcpPath } from "./wire/api.ts";
 import { RelayError } from "./wire/error.ts";
-import { toolDefinitions } from "./wire/tools.ts";
 
-export type RunnerOptions = {
-  home: string;
-  relayUrl: string;
-  agentName: string;
-  /** This machine's name, for people. */
-  machine: string;
-  version: string;
-  provider: ProviderName;
-  /** What stands after `--`: for exec the command itself. */
-  args: readonly string[];
-  cwd: string;
-  environment: Environment;
-  /** The agent is at a person's terminal. */
-  terminal: boolean;
-  /** The off switch: the agent talks to the relay itself, with its scoped token. */
-  direct: boolean;
-  takeover: boolean;
-  /** A token that may enrol; read only when there is no credential yet. */
-  enrolmentToken(): string;
-  log: Log;
-  /** One line for the person. */
-  say(line: string): void;
-};
+export type { RunnerOptions } from "./runner-parts.ts";
 
 /** A running agent with everything around it. */
 export type Runner = {
@@ -77,31 +39,13 @@ export type Runner = {
   close(): Promise<{ left: number; folder: string }>;
 };
 
-/** What the parts of one runner share. */
-type Parts = {
-  options: RunnerOptions;
-  credential: EnrolledCredential;
-  folder: string;
-  relay: Client;
-  tokens: TokenKeeper;
-  directory: Directory;
-  outbox: OutboxHandle;
-  acknowledge: Acknowledger;
-  closing: AbortController;
-  /** Undefined in direct mode, and until it listens. */
-  endpoint: Endpoint | undefined;
-  feed: FeedState | "ended";
-};
-
 /**
  * Starts the agent's endpoint, then the agent. Rejects when the agent cannot be enrolled, another runner owns its
  * outbox, or direct mode would strand queued writes; nothing runs then.
  */
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
-  const credential = await obtainCredential(enrolOptions(options));
-  const folder = agentFolder(options.home, credential.relayId, credential.agentId);
-  privateFolder(folder);
-  const parts = await openParts(options, credential, folder);
+  const parts = await openParts(options);
+  const { credential, folder } = parts;
   let control: ControlServer | undefined;
   try {
     await endPredecessor(folder, options.log);
@@ -137,144 +81,6 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
 export function runnerExitCode(end: AgentEnd): number {
   const exit = end.code === null && end.signal === null ? undefined : { code: end.code, signal: end.signal };
   return exitCodeOf({ cause: end.cause, exit }, (signal) => constants.signals[signal]);
-}
-
-function enrolOptions(options: RunnerOptions): Parameters<typeof obtainCredential>[0] {
-  const client = (token: string | undefined) => createClient({ url: options.relayUrl, token: () => token });
-  return {
-    ...options,
-    now: realClock.now(),
-    random: realRandom,
-    getRelay: (patient) =>
-      awaitRelay(client(undefined), realClock, patient ? limits.enrolWaitMs : limits.knownRelayWaitMs),
-    enrolRunner: (token, request) => client(token).enrolRunner(request),
-  };
-}
-
-async function openParts(
-  options: RunnerOptions,
-  credential: EnrolledCredential,
-  folder: string,
-): Promise<Parts> {
-  const { log, relayUrl } = options;
-  const relay = createClient({ url: relayUrl, token: () => credential.secret });
-  const directory = createDirectory(limits.outboxRecordsMax);
-  const outbox = await openOutbox({
-    dir: join(folder, "outbox"),
-    relayId: credential.relayId,
-    agentId: credential.agentId,
-    limits,
-    clock: realClock,
-    random: realRandom,
-    log: log.with({ part: "outbox" }),
-    deliverer: relayDeliverer(relay, credential.storeId),
-    recipientId: directory.recipientId,
-    parentOf: directory.parentOf,
-  });
-  let parts: Parts | undefined;
-  const tokens = tokenKeeper({
-    credential,
-    save: (changed) => saveCredential(options.home, changed),
-    mint: (request) => relay.mintAgentToken(request),
-    onAuthorization: () => parts?.endpoint?.authorizationChanged(),
-    clock: realClock,
-    random: realRandom,
-    limits,
-    log: log.with({ part: "token" }),
-  });
-  const acknowledge = acknowledger(
-    (seq) => relay.acknowledgeInbox({ agent: credential.agentName, seq }),
-    log.with({ part: "inbox" }),
-  );
-  parts = {
-    ...{ options, credential, folder, relay, tokens, directory, outbox, acknowledge },
-    closing: new AbortController(),
-    endpoint: undefined,
-    feed: "connecting",
-  };
-  return parts;
-}
-
-/** The endpoint at the address served before; undefined in direct mode. */
-async function openEndpoint(parts: Parts, saved: EndpointFile): Promise<Endpoint | undefined> {
-  const { options, folder, credential } = parts;
-  if (options.direct) return refuseStranded(parts);
-  const endpointOptions = endpointOptionsOf(parts, saved);
-  const endpoint = await startEndpoint(endpointOptions).catch((error: unknown) => {
-    if (!(error instanceof PortTaken) || saved.port === 0) throw error;
-    options.say(`port ${saved.port} of ${credential.agentName}'s endpoint is taken now; another one is used`);
-    return startEndpoint({ ...endpointOptions, port: 0 });
-  });
-  saveEndpointPort(folder, "proxy", endpoint.port);
-  return endpoint;
-}
-
-/** Direct mode would leave what is queued behind, so it is refused while anything is. */
-function refuseStranded({ outbox, credential }: Parts): undefined {
-  const { depth } = outbox.status();
-  if (depth === 0) return undefined;
-  throw new RelayError(
-    "bad_request",
-    `Run ${credential.agentName} without its proxy: ${depth} writes wait in its outbox; run it with the proxy once`,
-  );
-}
-
-function endpointOptionsOf(parts: Parts, saved: EndpointFile): EndpointOptions {
-  const { options, credential, tokens, outbox, folder } = parts;
-  const log = options.log.with({ part: "proxy" });
-  const scopes = () => tokens.facts()?.scopes ?? credential.scopes ?? [];
-  return {
-    port: saved.port,
-    secret: saved.secret,
-    limits,
-    clock: realClock,
-    random: realRandom,
-    log,
-    upstream: {
-      client: createHttpClient({ origin: new URL(options.relayUrl).origin, clock: realClock, limits }),
-      path: mcpPath,
-      credential: tokens.current,
-      refresh: tokens.refresh,
-    },
-    outbox,
-    policy: relayPolicy(),
-    authorization: () => ({
-      relay: credential.relayId,
-      principal: credential.agentId,
-      profile: tokens.facts()?.profile ?? credential.profile ?? "",
-      scopes: scopes(),
-    }),
-    context: () => ({ worktree: "shared" }),
-    memory: folderMemory(join(folder, "answers"), limits.rememberedAnswersMax, log),
-    builtin: () => toolDefinitions(scopes()),
-    staticList: options.provider === "codex",
-    serverInfo: { name: mcpServerName, version: options.version },
-    inboxSeen: parts.acknowledge.seen,
-  };
-}
-
-function openControl(parts: Parts): ControlServer {
-  const { folder, outbox, tokens, options } = parts;
-  const saved = loadEndpointFile(folder, "control", realRandom);
-  const control = startControl({
-    port: saved.port,
-    secret: saved.secret,
-    sources: {
-      records: () => outbox.records(),
-      status: () => ({
-        agent: options.agentName,
-        relayUrl: options.relayUrl,
-        provider: options.provider,
-        mode: parts.endpoint === undefined ? "direct" : "proxy",
-        token: tokens.state(),
-        feed: parts.feed,
-        outbox: outbox.status(),
-        endpoint: parts.endpoint?.status(),
-      }),
-    },
-  });
-  saveEndpointPort(folder, "control", control.port);
-  return control;
 }
 
 /** What the agent is told of its session. A first token is waited for shortly; later ones never. */
@@ -402,4 +208,25 @@ async function closeAll(parts: Parts, control: ControlServer): Promise<{ left: n
   await outbox.close();
   removeInfoFile(folder);
   return { left, folder };
+}
+
+function infoOf(
+  { options, credential, endpoint }: Parts,
+  session: SessionFacts,
+  control: ControlServer,
+): RunnerInfo {
+  return {
+    pid: process.pid,
+    startTime: processStart(process.pid) ?? "unknown",
+    startedAt: new Date(realClock.now()).toISOString(),
+    agentName: credential.agentName,
+    agentId: credential.agentId,
+    relayUrl: options.relayUrl,
+    relayId: credential.relayId,
+    provider: options.provider,
+    cwd: options.cwd,
+    mode: endpoint === undefined ? "direct" : "proxy",
+    mcpUrl: session.mcpUrl,
+    controlUrl: control.url,
+  };
 }

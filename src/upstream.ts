@@ -17,7 +17,6 @@ import { type Endpoint, PortTaken, type UpstreamOptions } from "./proxy/options.
 import type { Policy } from "./proxy/policy.ts";
 import { type ControlServer, startControl } from "./runner/control.ts";
 import { type EndpointFile, loadEndpointFile, saveEndpointPort } from "./runner/endpoint-file.ts";
-import { removeInfoFile, writeInfoFile } from "./runner/info-file.ts";
 import { folderMemory } from "./runner/memory.ts";
 import { type AgentId, asId, uuidOf } from "./wire/id.ts";
 
@@ -179,6 +178,5 @@ async function closeAll(
   control.close();
   const left = outbox?.status().depth ?? 0;
   await outbox?.close();
-  removeInfoFile(folder);
   return { left, folder };
 }

@@ -6,7 +6,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { isMissing, privateFolder, readPrivate, writePrivate } from "../base/file.ts";
-import { type AgentId, asId, type RelayId, type StoreId } from "../wire/id.ts";
+import { type AgentId, asId, type RelayId } from "../wire/id.ts";
 import { isScope } from "../wire/scope.ts";
 
 const scopeList = z.array(z.string()).transform((names) => names.filter(isScope));
@@ -22,8 +22,6 @@ const credentialSchema = z.object({
   relayUrl: z.url(),
   relayId: z.uuid().transform((text) => asId<RelayId>(text)),
   agentName: z.string(),
-  /** Names this machine's outbox of the agent at the relay; a copied home carries it along and is fenced by it. */
-  storeId: z.uuid().transform((text) => asId<StoreId>(text)),
   /** Runner token; stored before the relay has heard of it. */
   secret: z.string(),
   /** Absent until the relay has accepted the runner token. */

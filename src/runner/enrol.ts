@@ -8,15 +8,7 @@ import { dirname } from "node:path";
 import type { Random } from "../base/random.ts";
 import type { OperationReply, OperationRequest } from "../wire/api.ts";
 import { RelayError } from "../wire/error.ts";
-import {
-  type AgentId,
-  agentNameRule,
-  asId,
-  isAgentName,
-  type RelayId,
-  type StoreId,
-  uuidV7,
-} from "../wire/id.ts";
+import { type AgentId, agentNameRule, asId, isAgentName, type RelayId } from "../wire/id.ts";
 import { tokenHash, tokenKind, tokenText } from "../wire/token.ts";
 import {
   type Credential,
@@ -35,8 +27,6 @@ export type EnrolOptions = {
   provider: string;
   machine: string;
   takeover: boolean;
-  /** Wall clock, ms since 1970. */
-  now: number;
   random: Random;
   /** Which relay answers there; rejects when none does. `patient` waits for one that is not up yet. */
   getRelay(patient: boolean): Promise<OperationReply<"getRelay">>;
@@ -91,8 +81,7 @@ async function enrol(
     pending !== undefined && !isEnrolled(pending)
       ? pending.secret
       : tokenText("runner", options.random.bytes(32));
-  const storeId = pending?.storeId ?? asId<StoreId>(uuidV7(options.now, options.random.bytes(10)));
-  const waiting: Credential = { relayUrl, relayId, agentName, storeId, secret };
+  const waiting: Credential = { relayUrl, relayId, agentName, secret };
   if (!isEnrolled(pending)) saveCredential(home, waiting);
   try {
     const reply = await options.enrolRunner(token, {

@@ -1,0 +1,277 @@
+/**
+ * The parts around one agent, opened one by one: credential, outbox, token, endpoint, control server. A wiring: the
+ * real clock, random source and disk come in here; `runner.ts` puts the parts in order around the agent's process.
+ */
+
+import { join } from "node:path";
+import { z } from "zod";
+import type { Environment } from "./agent/environment.ts";
+import { mcpServerName, type ProviderName } from "./agent/provider.ts";
+import { realClock } from "./base/clock.ts";
+import { privateFolder } from "./base/file.ts";
+import { createHttpClient } from "./base/http/client.ts";
+import type { Log } from "./base/log.ts";
+import { realRandom } from "./base/random.ts";
+import { limits } from "./limits.ts";
+import { listRecords, type OutboxHandle, openOutbox } from "./outbox/outbox.ts";
+import { startEndpoint } from "./proxy/endpoint.ts";
+import { type Endpoint, type EndpointOptions, PortTaken } from "./proxy/options.ts";
+import { relayPolicy } from "./proxy/policy.ts";
+import { type Acknowledger, acknowledger } from "./runner/acknowledge.ts";
+import { type ControlServer, controlPaths, startControl } from "./runner/control.ts";
+import { agentFolder, type EnrolledCredential, saveCredential } from "./runner/credential.ts";
+import { createDirectory, type Directory } from "./runner/directory.ts";
+import { type EndpointFile, loadEndpointFile, saveEndpointPort } from "./runner/endpoint-file.ts";
+import { obtainCredential } from "./runner/enrol.ts";
+import { askControl, type LocalPlace, localPlaces, ownedRecords } from "./runner/local.ts";
+import { folderMemory } from "./runner/memory.ts";
+import { type TokenKeeper, tokenKeeper } from "./runner/token.ts";
+import { awaitRelay } from "./sdk/await-relay.ts";
+import { type Client, createClient } from "./sdk/client.ts";
+import { relayDeliverer } from "./sdk/deliverer.ts";
+import type { FeedState } from "./sdk/feed.ts";
+import { mcpPath } from "./wire/api.ts";
+import { RelayError } from "./wire/error.ts";
+import { toolDefinitions } from "./wire/tools.ts";
+import type { RecordView } from "./wire/write.ts";
+
+export type RunnerOptions = {
+  home: string;
+  relayUrl: string;
+  agentName: string;
+  /** This machine's name, for people. */
+  machine: string;
+  version: string;
+  provider: ProviderName;
+  /** What stands after `--`: for exec the command itself. */
+  args: readonly string[];
+  cwd: string;
+  environment: Environment;
+  /** The agent is at a person's terminal. */
+  terminal: boolean;
+  /** The off switch: the agent talks to the relay itself, with its scoped token. */
+  direct: boolean;
+  takeover: boolean;
+  /** A token that may enrol; read only when there is no credential yet. */
+  enrolmentToken(): string;
+  log: Log;
+  /** One line for the person. */
+  say(line: string): void;
+};
+
+/** What the parts of one runner share. */
+export type Parts = {
+  options: RunnerOptions;
+  credential: EnrolledCredential;
+  folder: string;
+  relay: Client;
+  tokens: TokenKeeper;
+  directory: Directory;
+  outbox: OutboxHandle;
+  acknowledge: Acknowledger;
+  closing: AbortController;
+  /** Undefined in direct mode, and until it listens. */
+  endpoint: Endpoint | undefined;
+  feed: FeedState | "ended";
+};
+
+function enrolOptions(options: RunnerOptions): Parameters<typeof obtainCredential>[0] {
+  const client = (token: string | undefined) => createClient({ url: options.relayUrl, token: () => token });
+  return {
+    ...options,
+    random: realRandom,
+    getRelay: (patient) =>
+      awaitRelay(client(undefined), realClock, patient ? limits.enrolWaitMs : limits.knownRelayWaitMs),
+    enrolRunner: (token, request) => client(token).enrolRunner(request),
+  };
+}
+
+/** The credential, the outbox and what keeps the token; enrols the agent when it never was. */
+export async function openParts(options: RunnerOptions): Promise<Parts> {
+  const credential = await obtainCredential(enrolOptions(options));
+  const folder = agentFolder(options.home, credential.relayId, credential.agentId);
+  privateFolder(folder);
+  const { log, relayUrl } = options;
+  const relay = createClient({ url: relayUrl, token: () => credential.secret });
+  const directory = createDirectory(limits.outboxRecordsMax);
+  const outbox = await openOutbox({
+    dir: join(folder, "outbox"),
+    relayId: credential.relayId,
+    agentId: credential.agentId,
+    limits,
+    clock: realClock,
+    random: realRandom,
+    log: log.with({ part: "outbox" }),
+    deliverer: (storeId) => relayDeliverer(relay, storeId),
+    recipientId: directory.recipientId,
+    parentOf: directory.parentOf,
+  });
+  let parts: Parts | undefined;
+  const tokens = tokenKeeper({
+    credential,
+    save: (changed) => saveCredential(options.home, changed),
+    mint: (request) => relay.mintAgentToken(request),
+    onAuthorization: () => parts?.endpoint?.authorizationChanged(),
+    clock: realClock,
+    random: realRandom,
+    limits,
+    log: log.with({ part: "token" }),
+  });
+  const acknowledge = acknowledger(
+    (seq) => relay.acknowledgeInbox({ agent: credential.agentName, seq }),
+    log.with({ part: "inbox" }),
+  );
+  parts = {
+    ...{ options, credential, folder, relay, tokens, directory, outbox, acknowledge },
+    closing: new AbortController(),
+    endpoint: undefined,
+    feed: "connecting",
+  };
+  return parts;
+}
+
+/** The endpoint at the address served before; undefined in direct mode. */
+export async function openEndpoint(parts: Parts, saved: EndpointFile): Promise<Endpoint | undefined> {
+  const { options, folder, credential } = parts;
+  if (options.direct) return refuseStranded(parts);
+  const endpointOptions = endpointOptionsOf(parts, saved);
+  const endpoint = await startEndpoint(endpointOptions).catch((error: unknown) => {
+    if (!(error instanceof PortTaken) || saved.port === 0) throw error;
+    options.say(`port ${saved.port} of ${credential.agentName}'s endpoint is taken now; another one is used`);
+    return startEndpoint({ ...endpointOptions, port: 0 });
+  });
+  saveEndpointPort(folder, "proxy", endpoint.port);
+  return endpoint;
+}
+
+/** Direct mode would leave what is queued behind, so it is refused while anything is. */
+function refuseStranded({ outbox, credential }: Parts): undefined {
+  const { depth } = outbox.status();
+  if (depth === 0) return undefined;
+  throw new RelayError(
+    "bad_request",
+    `Run ${credential.agentName} without its proxy: ${depth} writes wait in its outbox; run it with the proxy once`,
+  );
+}
+
+function endpointOptionsOf(parts: Parts, saved: EndpointFile): EndpointOptions {
+  const { options, credential, tokens, outbox, folder } = parts;
+  const log = options.log.with({ part: "proxy" });
+  const scopes = () => tokens.facts()?.scopes ?? credential.scopes ?? [];
+  return {
+    port: saved.port,
+    secret: saved.secret,
+    limits,
+    clock: realClock,
+    random: realRandom,
+    log,
+    upstream: {
+      client: createHttpClient({ origin: new URL(options.relayUrl).origin, clock: realClock, limits }),
+      path: mcpPath,
+      credential: tokens.current,
+      refresh: tokens.refresh,
+    },
+    outbox,
+    policy: relayPolicy(),
+    authorization: () => ({
+      relay: credential.relayId,
+      principal: credential.agentId,
+      profile: tokens.facts()?.profile ?? credential.profile ?? "",
+      scopes: scopes(),
+    }),
+    context: () => ({ worktree: "shared" }),
+    memory: folderMemory(join(folder, "answers"), limits.rememberedAnswersMax, log),
+    builtin: () => toolDefinitions(scopes()),
+    staticList: options.provider === "codex",
+    serverInfo: { name: mcpServerName, version: options.version },
+    inboxSeen: parts.acknowledge.seen,
+  };
+}
+
+/** Serves status and outbox to people's programs. */
+export function openControl(parts: Parts): ControlServer {
+  const { folder, outbox, tokens, options } = parts;
+  const saved = loadEndpointFile(folder, "control", realRandom);
+  const control = startControl({
+    port: saved.port,
+    secret: saved.secret,
+    sources: {
+      records: () => outbox.records(),
+      status: () => ({
+        agent: options.agentName,
+        relayUrl: options.relayUrl,
+        provider: options.provider,
+        mode: parts.endpoint === undefined ? "direct" : "proxy",
+        token: tokens.state(),
+        feed: parts.feed,
+        outbox: outbox.status(),
+        endpoint: parts.endpoint?.status(),
+      }),
+    },
+  });
+  saveEndpointPort(folder, "control", control.port);
+  return control;
+}
+
+/** One agent or proxy of this machine, as far as it can be told. */
+export type LocalStatus = {
+  name: string;
+  kind: LocalPlace["kind"];
+  running: boolean;
+  mode?: string | undefined;
+  url?: string | undefined;
+  upstream?: string | undefined;
+  waiting?: number | undefined;
+  oldestAgeMs?: number | undefined;
+  tools?: number | undefined;
+};
+
+const statusSchema = z.object({
+  mode: z.string().optional(),
+  outbox: z.object({ depth: z.number(), oldestAgeMs: z.number() }).optional(),
+  endpoint: z
+    .object({ url: z.string(), upstream: z.object({ reach: z.string() }), visibleTools: z.array(z.string()) })
+    .optional(),
+});
+
+/** The agents and proxies of a home, running or not. */
+export function localStatus(home: string): Promise<LocalStatus[]> {
+  return Promise.all(
+    localPlaces(home).map(async ({ name, kind, folder, outbox }) => {
+      const answer = statusSchema.safeParse(await askControl(folder, controlPaths.status, controlSignal()));
+      if (!answer.success) return { name, kind, running: false, waiting: await waitingIn(outbox) };
+      const { mode, outbox: queue, endpoint } = answer.data;
+      return {
+        ...{ name, kind, mode, running: true, url: endpoint?.url, upstream: endpoint?.upstream.reach },
+        ...{ waiting: queue?.depth, oldestAgeMs: queue?.oldestAgeMs, tools: endpoint?.visibleTools.length },
+      };
+    }),
+  );
+}
+
+/** The records of every outbox of a home, asked from its owner or read from its file; with the outbox's name. */
+export async function localRecords(
+  home: string,
+  name: string | undefined,
+): Promise<(RecordView & { outbox: string })[]> {
+  const places = localPlaces(home).filter((place) => name === undefined || place.name === name);
+  const lists = await Promise.all(
+    places.map(async (place) => {
+      const records =
+        (await ownedRecords(place.folder, controlSignal())) ?? (await listRecords(place.outbox, limits));
+      return records.map((record) => ({ outbox: place.name, ...record }));
+    }),
+  );
+  return lists.flat();
+}
+
+const waitingStates = ["queued", "sending"];
+
+async function waitingIn(outbox: string): Promise<number | undefined> {
+  const records = await listRecords(outbox, limits).catch(() => undefined);
+  return records?.filter(({ state }) => waitingStates.includes(state)).length;
+}
+
+function controlSignal(): AbortSignal {
+  return AbortSignal.timeout(limits.controlRequestMs);
+}
