@@ -1,13 +1,13 @@
 /**
  * A proxy between runners and relay that loses answers: a delivery request is passed on, the relay's whole answer is
  * read, then the runner's connection is reset. So the relay has committed and the sender cannot know. Everything
- * else passes byte by byte. In the mode `key-per-attempt` it also plays a sender without stable keys.
+ * else passes as it is, but for the Host of requests. In the mode `key-per-attempt` it also plays a sender without stable keys.
  */
 import { randomUUID } from "node:crypto";
 import { connect, createServer, type Socket } from "node:net";
 import { z } from "zod";
 import type { Random } from "../../src/base/random.ts";
-import { type HttpMessage, takeMessage, withBody } from "./http-message.ts";
+import { type HttpMessage, takeMessage, withBody, withHeader } from "./http-message.ts";
 
 /** `stable`: records pass as they are. `key-per-attempt`: every attempt of a record gets a fresh key and message id. */
 export type KeyMode = "stable" | "key-per-attempt";
@@ -65,7 +65,7 @@ export function startFaultProxy(options: FaultProxyOptions): Promise<FaultProxy>
 
 /** One client connection and its own connection to the relay: requests are cut out, answers mostly just pass. */
 function join(client: Socket, options: FaultProxyOptions, counts: Counts): Socket {
-  const { hostname, port } = new URL(options.upstream);
+  const { host, hostname, port } = new URL(options.upstream);
   const upstream = connect({ host: hostname, port: Number(port), noDelay: true });
   let asked: Buffer = Buffer.alloc(0);
   let answered: Buffer = Buffer.alloc(0);
@@ -75,7 +75,7 @@ function join(client: Socket, options: FaultProxyOptions, counts: Counts): Socke
     asked = Buffer.concat([asked, bytes]);
     for (let taken = takeMessage(asked); taken !== undefined; taken = takeMessage(asked)) {
       asked = Buffer.from(asked.subarray(taken.size));
-      const request = requestOf(taken.message, options);
+      const request = requestOf(withHeader(taken.message, "host", host), options);
       delivery = request.delivery;
       if (delivery !== undefined) counts.deliveries += 1;
       upstream.write(request.bytes);

@@ -20,6 +20,17 @@ export function takeMessage(bytes: Buffer): { message: HttpMessage; size: number
   return { message: { startLine, headers, body: body.bytes, raw: bytes.subarray(0, size) }, size };
 }
 
+/** The message with another value of one header that it has. */
+export function withHeader(message: HttpMessage, name: string, value: string): HttpMessage {
+  const headEnd = message.raw.indexOf("\r\n\r\n");
+  const lines = message.raw.subarray(0, headEnd).toString("latin1").split("\r\n");
+  const changed = lines.map((line) =>
+    line.toLowerCase().startsWith(`${name}:`) ? `${name}: ${value}` : line,
+  );
+  const raw = Buffer.concat([Buffer.from(changed.join("\r\n"), "latin1"), message.raw.subarray(headEnd)]);
+  return { ...message, headers: new Map(message.headers).set(name, value), raw };
+}
+
 /** A message with another body, its length given in the head. */
 export function withBody(message: HttpMessage, text: string): Buffer {
   const body = Buffer.from(text);

@@ -29,6 +29,17 @@ const clock: Clock = {
 
 type Played = StoryResult & { counts: FaultProxy["counts"]; scan: Scanner };
 
+/** What happened in numbers, for whoever reads the test's output. */
+function summary({ verdict, counts, scan, outageCalls }: Played): string {
+  const doubled = verdict.flows.reduce((sum, flow) => sum + flow.doubled, 0);
+  const { passes, processes, files, tokens } = scan.seen;
+  return [
+    `${counts.deliveries} deliveries, ${counts.dropped} answers dropped after the commit (${counts.droppedRecords} records)`,
+    `${outageCalls} calls in the outage, ${doubled} doubled`,
+    `${passes} scans of ${processes} processes and ${files} files for ${tokens} tokens, ${scan.finds.length} finds`,
+  ].join("; ");
+}
+
 async function play(options: { count: number; killRunner: boolean; keys: KeyMode }): Promise<Played> {
   const folder = mkdtempSync(join(tmpdir(), "agent-relay-story-"));
   const owns = (path: string) => /operator\.token|runners\/[0-9a-f-]{36}\/(?:alice|bob)\.json/.test(path);
@@ -58,7 +69,9 @@ async function play(options: { count: number; killRunner: boolean; keys: KeyMode
     });
     scan.pass(true);
     scan.text("the story's own words", JSON.stringify([told, result]));
-    return { ...result, scan, counts: proxy?.counts ?? { deliveries: 0, dropped: 0, droppedRecords: 0 } };
+    const counts = proxy?.counts ?? { deliveries: 0, dropped: 0, droppedRecords: 0 };
+    told.push(summary({ ...result, scan, counts }));
+    return { ...result, scan, counts };
   } finally {
     console.log(told.filter((line) => !line.endsWith(" s ")).join("\n"));
     clearInterval(scanning);
