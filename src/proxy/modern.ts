@@ -12,8 +12,8 @@ import { discoverVersions, type Opening, offered } from "./openings.ts";
 import type { HeaderList } from "./upstream.ts";
 import { within } from "./within.ts";
 
-/** How long a client may take our lists for current: changes are announced, so this only bounds a lost stream, ms. */
-const listTtlMs = 5_000;
+/** Our lists may be narrowed at any moment and are cheap to ask for: none is current for longer than its answer, ms. */
+const listTtlMs = 0;
 const encoder = new TextEncoder();
 const passing = ["mcp-protocol-version", "mcp-method", "mcp-name", "traceparent"];
 
