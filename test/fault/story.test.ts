@@ -4,12 +4,13 @@
  * mints a key per attempt: then the same judge must report doubled messages.
  */
 import { beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Moment, playStory, type StoryResult } from "../../examples/demo/story.ts";
 import { type Clock, realClock } from "../../src/base/clock.ts";
-import { seededRandom } from "../../src/base/random.ts";
+import { realRandom, seededRandom } from "../../src/base/random.ts";
+import { tokenText } from "../../src/wire/token.ts";
 import { type FaultProxy, type KeyMode, startFaultProxy } from "./fault-proxy.ts";
 import { Scanner } from "./scan.ts";
 
@@ -40,11 +41,26 @@ function summary({ verdict, counts, scan, outageCalls }: Played): string {
   ].join("; ");
 }
 
-async function play(options: { count: number; killRunner: boolean; keys: KeyMode }): Promise<Played> {
+type PlayOptions = { count: number; killRunner: boolean; keys: KeyMode; canary?: boolean };
+
+/** A made-up token in a log of the story's folder and in the environment of a process of the story. */
+function plantCanary(folder: string) {
+  const token = tokenText("agent", realRandom.bytes(32));
+  writeFileSync(join(folder, "canary.log"), `{"level":"info","msg":"started with ${token}"}\n`);
+  return Bun.spawn(["sh", "-c", "read -r line"], {
+    env: { PATH: process.env.PATH, AGENT_RELAY_TOKEN: token },
+    stdin: "pipe",
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+}
+
+async function play(options: PlayOptions): Promise<Played> {
   const folder = mkdtempSync(join(tmpdir(), "agent-relay-story-"));
   const owns = (path: string) => /operator\.token|runners\/[0-9a-f-]{36}\/(?:alice|bob)\.json/.test(path);
   const scan = new Scanner({ pid: process.pid, folders: [folder], owns });
   const told: string[] = [`seed ${seed}`];
+  const canary = options.canary === true ? plantCanary(folder) : undefined;
   const scanning = setInterval(() => scan.pass(), scanMs);
   // The relay's address is known only once it is up, so the way through the proxy is laid from inside the story.
   let proxy: FaultProxy | undefined;
@@ -75,6 +91,7 @@ async function play(options: { count: number; killRunner: boolean; keys: KeyMode
   } finally {
     console.log(told.filter((line) => !line.endsWith(" s ")).join("\n"));
     clearInterval(scanning);
+    canary?.kill("SIGKILL");
     proxy?.close();
     rmSync(folder, { recursive: true, force: true });
   }
@@ -135,14 +152,23 @@ describe("300 messages each way, relay and a runner killed, a tenth of the answe
   });
 });
 
-test(
-  "the control: with a key per attempt the judge reports at least 10 doubled",
-  async () => {
-    const played = await play({ count: 150, killRunner: false, keys: "key-per-attempt" });
+describe("the control: the same story with a key per attempt and a planted token", () => {
+  let played: Played;
+  beforeAll(async () => {
+    played = await play({ count: 300, killRunner: false, keys: "key-per-attempt", canary: true });
+  }, testMs);
+
+  test("the judge reports at least 10 doubled, and nothing lost", () => {
     const doubled = played.verdict.flows.reduce((sum, flow) => sum + flow.doubled, 0);
     expect(doubled).toBeGreaterThanOrEqual(10);
     expect(played.verdict.flows.map(({ lost }) => lost)).toEqual([0, 0]);
     expect(played.verdict.ok).toBe(false);
-  },
-  testMs,
-);
+  });
+
+  test("the scan finds the planted token in the environment and in the log, and no other", () => {
+    expect(played.scan.finds.map(({ place, subject }) => [place, subject.replace(/\d+|.*\//g, "")])).toEqual([
+      ["environ", "sh "],
+      ["file", "canary.log"],
+    ]);
+  });
+});
