@@ -22,6 +22,8 @@ import { followFeed } from "./sdk/feed.ts";
 import { mcpPath } from "./wire/api.ts";
 import { RelayError } from "./wire/error.ts";
 
+export { providerNames } from "./agent/provider.ts";
+export { isProviderName } from "./agent/providers.ts";
 export type { RunnerOptions } from "./runner-parts.ts";
 
 /** A running agent with everything around it. */

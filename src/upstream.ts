@@ -20,6 +20,8 @@ import { type EndpointFile, loadEndpointFile, saveEndpointPort } from "./runner/
 import { folderMemory } from "./runner/memory.ts";
 import { type AgentId, asId, uuidOf } from "./wire/id.ts";
 
+export { openPolicy, type Policy, PolicyError, parsePolicy } from "./proxy/policy.ts";
+
 export type UpstreamProxyOptions = {
   home: string;
   /** MCP endpoint of the server. */

@@ -55,8 +55,10 @@ describe("reading citations", () => {
     const { sources } = await repositoryOf({
       "src/a.test.ts": 'test("P2: [P2.3] [P2.4] once", () => {}); // [P2.5]\ntest(`[C.1] text`, () => {});',
       "src/a.ts": 'export const text = "[P2.6]";',
+      "test/conformance/a.ts": 'export const tests = () => test("[P2.7] kept", () => {});',
+      "test/fixtures/a.ts": 'export const text = "[P2.8]";',
     });
-    expect(citedRows(sources).map(({ id }) => id)).toEqual(["P2.3", "P2.4", "C.1"]);
+    expect(citedRows(sources).map(({ id }) => id)).toEqual(["P2.3", "P2.4", "C.1", "P2.7"]);
     expect(citedPromises(sources)).toEqual([{ id: "P2", path: "src/a.test.ts", line: 1 }]);
   });
 });

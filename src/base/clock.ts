@@ -20,6 +20,15 @@ export const realClock: Clock = {
   },
 };
 
+/** The machine's clock with timers that keep the process alive: for a program that has nothing else to wait for. */
+export const waitingClock: Clock = {
+  ...realClock,
+  after: (ms, callback) => {
+    const timer = setTimeout(callback, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
 /**
  * Resolves after `ms`, or as soon as the signal aborts. Never rejects: look at the signal to know which.
  */

@@ -44,7 +44,7 @@ export type TokenKeeperOptions = {
 
 /** Keeps the runtime token of one agent alive. */
 export function tokenKeeper(options: TokenKeeperOptions): TokenKeeper {
-  const { clock, random, limits, log } = options;
+  const { clock, random, log } = options;
   let credential = options.credential;
   let state: TokenState = isUsable(credential.agentToken, clock.now()) ? "fresh" : "stale";
   let running: Promise<boolean> | undefined;
@@ -100,20 +100,34 @@ export function tokenKeeper(options: TokenKeeperOptions): TokenKeeper {
     },
     state: () => state,
     refresh,
-    async run(signal) {
-      const delays = backoff({
-        baseMs: limits.deliveryBackoffBaseMs,
-        capMs: limits.deliveryBackoffCapMs,
-        random,
-      });
-      while (!signal.aborted && state !== "revoked") {
-        const due = (credential.agentToken?.expiresAt ?? 0) - limits.agentTokenRenewBeforeMs - clock.now();
-        if (due > 0) await sleep(clock, Math.min(due, limits.agentTokenRenewBeforeMs), signal);
-        else if (await refresh()) delays.reset();
-        else await sleep(clock, delays.next(), signal);
-      }
-    },
+    run: (signal) =>
+      renewInTime(options, signal, {
+        dueAt: () => (credential.agentToken?.expiresAt ?? 0) - options.limits.agentTokenRenewBeforeMs,
+        mayRenew: () => state !== "revoked",
+        refresh,
+      }),
   };
+}
+
+type Renewal = { dueAt(): number; mayRenew(): boolean; refresh(): Promise<boolean> };
+
+/** The wall clock may jump, so the time until the next renewal is looked at again in steps. */
+async function renewInTime(
+  { clock, random, limits }: TokenKeeperOptions,
+  signal: AbortSignal,
+  renewal: Renewal,
+): Promise<void> {
+  const delays = backoff({
+    baseMs: limits.deliveryBackoffBaseMs,
+    capMs: limits.deliveryBackoffCapMs,
+    random,
+  });
+  while (!signal.aborted && renewal.mayRenew()) {
+    const waitMs = renewal.dueAt() - clock.now();
+    if (waitMs > 0) await sleep(clock, Math.min(waitMs, limits.agentTokenRenewBeforeMs), signal);
+    else if (await renewal.refresh()) delays.reset();
+    else await sleep(clock, delays.next(), signal);
+  }
 }
 
 function isUsable(token: AgentToken | undefined, now: number): boolean {

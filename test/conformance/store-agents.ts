@@ -41,7 +41,7 @@ export const agentPromises: Promises = {
     });
   },
 
-  "P6: a name that is held is refused with machine and time, and nothing is changed": async (world) => {
+  "a name that is held is refused with machine and time, and nothing is changed": async (world) => {
     const first = await world.store.enrol(world.enrolment("ada", { machine: "mill" }), start);
     const other = world.enrolment("ada", { machine: "barn" });
     const taken = { status: "name_taken", machine: "mill", since: start };
@@ -50,7 +50,7 @@ export const agentPromises: Promises = {
     expect(await world.store.agentByName("ada")).toEqual(enrolled(first).agent);
   },
 
-  "P6: of many enrolments at the same time one wins": async (world) => {
+  "of many enrolments at the same time one wins": async (world) => {
     const results = await Promise.all(
       upTo(12).map((n) => world.store.enrol(world.enrolment("ada", { machine: `m${n}` }), start)),
     );

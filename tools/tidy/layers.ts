@@ -25,6 +25,8 @@ const everyRoom = [
   "store",
   "sdk",
 ] as const;
+/** The files that join rooms. `runner-parts.ts` is the part of `runner.ts` that opens what stands around the agent. */
+const wirings = ["runner.ts", "runner-parts.ts", "upstream.ts", "server.ts", "host.ts"] as const;
 const wiring: Room = { imports: [...shared, ...everyRoom, "package.json"], packages: [] };
 
 /** Every entry of src/. An entry that is not here may not exist. */
@@ -47,10 +49,12 @@ export const rooms: Readonly<Record<string, Room>> = {
   store: { imports: shared, packages: [] },
   sdk: { imports: shared, packages: ["zod"] },
   cli: {
-    imports: [...shared, "sdk", "runner.ts", "server.ts", "host.ts", "package.json", "examples/demo"],
+    imports: [...shared, "sdk", ...wirings, "package.json", "examples/demo"],
     packages: ["commander"],
   },
-  "runner.ts": wiring,
+  "runner.ts": { ...wiring, imports: [...wiring.imports, "runner-parts.ts"] },
+  "runner-parts.ts": { ...wiring, packages: ["zod"] },
+  "upstream.ts": wiring,
   "server.ts": wiring,
   "host.ts": wiring,
   "index.ts": { imports: [...shared, "sdk"], packages: [] },

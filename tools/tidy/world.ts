@@ -74,7 +74,12 @@ export const gates: readonly Gate[] = [
     what: "outgoing connections",
     uses: ["Bun.connect", "fetch", "new WebSocket(…)"],
     modules: ["node:net", "node:tls", "node:http", "node:https", "node:http2", "node:dgram"],
-    places: [/^src\/base\/http\//, /^src\/sdk\/call\.ts$/, /^src\/sdk\/feed\.ts$/],
+    places: [
+      /^src\/base\/http\//,
+      /^src\/sdk\/call\.ts$/,
+      /^src\/sdk\/feed\.ts$/,
+      /^src\/runner\/local\.ts$/,
+    ],
   },
   {
     what: "the disk",

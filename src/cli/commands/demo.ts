@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Progress } from "../../../examples/demo/ledger.ts";
 import { type Moment, playStory, type StoryResult } from "../../../examples/demo/story.ts";
 import type { Conduct, Flow } from "../../../examples/demo/verdict.ts";
-import { type Clock, realClock } from "../../base/clock.ts";
+import { type Clock, waitingClock } from "../../base/clock.ts";
 import { exitCodes, type Printer } from "../print.ts";
 import { untilStopped } from "../process.ts";
 
@@ -28,15 +28,12 @@ const interrupted = 130;
 export async function demo(options: DemoOptions, print: Printer): Promise<number> {
   const ending = new AbortController();
   void untilStopped().then(() => ending.abort());
-  // Its timers keep the process alive: between two looks at the ledgers nothing else does.
-  const clock: Clock = {
-    ...realClock,
-    after: (ms, callback) => {
-      const timer = setTimeout(callback, ms);
-      return () => clearTimeout(timer);
-    },
-  };
-  return runDemo(options, print, { clock, environment: process.env, signal: ending.signal });
+  // Between two looks at the ledgers nothing but the clock's timers keeps the process alive.
+  return runDemo(options, print, {
+    clock: waitingClock,
+    environment: process.env,
+    signal: ending.signal,
+  });
 }
 
 /** The demo with its world given: 0 when every promise held, 1 when not. */

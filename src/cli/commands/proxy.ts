@@ -1,7 +1,6 @@
 /** `agent-relay proxy`: the endpoint in front of any MCP server, in the foreground. */
 import { readFileSync } from "node:fs";
-import { openPolicy, type Policy, PolicyError, parsePolicy } from "../../proxy/policy.ts";
-import { startUpstreamProxy } from "../../upstream.ts";
+import { openPolicy, type Policy, PolicyError, parsePolicy, startUpstreamProxy } from "../../upstream.ts";
 import { parseUrl, readTokenFile } from "../context.ts";
 import { CliError, type Printer } from "../print.ts";
 import { stderrLog, untilStopped } from "../process.ts";

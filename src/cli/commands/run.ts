@@ -1,8 +1,6 @@
 /** `agent-relay run`: one agent in the foreground, with its endpoint around it. Ends with the agent's exit code. */
 
-import { providerNames } from "../../agent/provider.ts";
-import { isProviderName } from "../../agent/providers.ts";
-import { type Runner, runnerExitCode, startRunner } from "../../runner.ts";
+import { isProviderName, providerNames, type Runner, runnerExitCode, startRunner } from "../../runner.ts";
 import { machineName, type RelayOptions, readTokenFile, relayUrlOf } from "../context.ts";
 import { CliError, type Printer } from "../print.ts";
 import { onInterrupts, stderrLog } from "../process.ts";
