@@ -1,6 +1,12 @@
 /** What becomes of calls: written ahead, forwarded, refused, and every way an upstream can fail on them. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { eventStream, type Fault, type ScriptedUpstream, scriptedUpstream, toolNamed } from "../../test/fixtures/upstreams/scripted.ts";
+import {
+  eventStream,
+  type Fault,
+  type ScriptedUpstream,
+  scriptedUpstream,
+  toolNamed,
+} from "../../test/fixtures/upstreams/scripted.ts";
 import type { JsonObject } from "../wire/jsonrpc.ts";
 import { toolDefinitions } from "../wire/tools.ts";
 import type { EndpointOptions } from "./options.ts";
@@ -12,7 +18,10 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-async function stage(more: Parameters<typeof testEndpoint>[1] = {}, prepare: (upstream: ScriptedUpstream) => void = () => {}) {
+async function stage(
+  more: Parameters<typeof testEndpoint>[1] = {},
+  prepare: (upstream: ScriptedUpstream) => void = () => {},
+) {
   const upstream = scriptedUpstream();
   closers.push(() => upstream.stop());
   prepare(upstream);
@@ -22,8 +31,11 @@ async function stage(more: Parameters<typeof testEndpoint>[1] = {}, prepare: (up
   return { upstream, endpoint };
 }
 
-const call = (name: string, more: JsonObject = {}) => ({ method: "tools/call", params: { name, arguments: {}, ...more } });
-const textOf = (json: JsonObject) => JSON.stringify((json["result"] as JsonObject)["content"]);
+const call = (name: string, more: JsonObject = {}) => ({
+  method: "tools/call",
+  params: { name, arguments: {}, ...more },
+});
+const textOf = (json: JsonObject) => JSON.stringify((json.result as JsonObject).content);
 const eras = ["legacy", "modern"] as const;
 const onCalls =
   (answer: () => Response): Fault =>
@@ -37,7 +49,9 @@ describe.each(eras)("P1: a failing upstream is a tool result, %s", (era) => {
     const { status: http, json } = await post(endpoint, era, { ...call("alpha"), id: "x1" });
     expect(http).toBe(200);
     expect(json).toMatchObject({ id: "x1", result: { isError: true } });
-    expect(textOf(json)).toContain(`relay unreachable: the upstream answered HTTP ${status}. Whether it ran: unknown`);
+    expect(textOf(json)).toContain(
+      `relay unreachable: the upstream answered HTTP ${status}. Whether it ran: unknown`,
+    );
   });
 
   test("gone: certainly not run", async () => {
@@ -69,7 +83,11 @@ describe.each(eras)("P1: a failing upstream is a tool result, %s", (era) => {
 
   test("400 -32021 and 404 -32601 pass through with the id as it was written", async () => {
     const { upstream, endpoint } = await stage();
-    const error = (code: number) => ({ jsonrpc: "2.0", id: null, error: { code, message: "m", data: { a: 1 } } });
+    const error = (code: number) => ({
+      jsonrpc: "2.0",
+      id: null,
+      error: { code, message: "m", data: { a: 1 } },
+    });
     upstream.fault = onCalls(() => Response.json(error(-32021), { status: 400 }));
     expect(await post(endpoint, era, { ...call("alpha"), id: 77 })).toMatchObject({
       status: 400,
@@ -87,12 +105,18 @@ describe.each(eras)("P1: a failing upstream is a tool result, %s", (era) => {
     await upstream.stop();
     const { status, json } = await post(endpoint, era, { method: "prompts/get", params: { name: "x" } });
     expect(status).toBe(200);
-    expect(json).toMatchObject({ error: { code: -32603, data: { code: "relay_unreachable", retryable: true } } });
+    expect(json).toMatchObject({
+      error: { code: -32603, data: { code: "relay_unreachable", retryable: true } },
+    });
   });
 
   test.each(["ended", "cut"])("a stream that is %s in the middle ends with a response", async (how) => {
     const { upstream, endpoint } = await stage();
-    const progress = { jsonrpc: "2.0", method: "notifications/progress", params: { progressToken: 1, progress: 1 } };
+    const progress = {
+      jsonrpc: "2.0",
+      method: "notifications/progress",
+      params: { progressToken: 1, progress: 1 },
+    };
     upstream.fault = onCalls(() => eventStream([progress], { holdMs: how === "cut" ? 10_000 : 20 }));
     const answer = post(endpoint, era, { ...call("alpha"), id: 5 });
     await until("the call is upstream", () => upstream.count("tools/call") === 1);
@@ -154,7 +178,19 @@ describe("forwarding", () => {
     const [seen] = upstream.seen.filter(({ method }) => method === "tools/call");
     const names = [...(seen?.headers.keys() ?? [])].sort();
     expect(names).toEqual(
-      ["accept", "authorization", "connection", "content-length", "content-type", "host", "mcp-method", "mcp-name", "mcp-param-region", "mcp-protocol-version", "traceparent"].filter((name) => names.includes(name)),
+      [
+        "accept",
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "mcp-method",
+        "mcp-name",
+        "mcp-param-region",
+        "mcp-protocol-version",
+        "traceparent",
+      ].filter((name) => names.includes(name)),
     );
     expect(seen?.headers.get("authorization")).toBe("Bearer live-1");
     expect(seen?.headers.get("mcp-param-region")).toBe("eu");
@@ -175,7 +211,7 @@ describe("forwarding", () => {
     expect(endpoint.refreshed).toBe(2);
     upstream.token = "third";
     const { status, json, text } = await post(endpoint, "legacy", call("alpha"));
-    expect({ status, isError: (json["result"] as JsonObject)["isError"] }).toEqual({ status: 200, isError: true });
+    expect({ status, isError: (json.result as JsonObject).isError }).toEqual({ status: 200, isError: true });
     expect(text).not.toContain("WWW-Authenticate");
   });
 
@@ -191,11 +227,18 @@ describe("forwarding", () => {
     const headers = { "mcp-session-id": opened.session ?? "", "mcp-protocol-version": "2025-06-18" };
     upstream.forgetSessions();
     const before = upstream.count("initialize");
-    const answers = await Promise.all([1, 2, 3].map((id) => post(endpoint, "legacy", { ...call("alpha"), id, headers })));
-    expect(answers.map(({ json }) => textOf(json))).toEqual(Array(3).fill('[{"type":"text","text":"ran alpha"}]'));
+    const answers = await Promise.all(
+      [1, 2, 3].map((id) => post(endpoint, "legacy", { ...call("alpha"), id, headers })),
+    );
+    expect(answers.map(({ json }) => textOf(json))).toEqual(
+      Array(3).fill('[{"type":"text","text":"ran alpha"}]'),
+    );
     const again = upstream.seen.filter(({ method }) => method === "initialize").slice(before);
     expect(again.length).toBe(1);
-    expect(again[0]?.body["params"]).toMatchObject({ protocolVersion: "2025-06-18", capabilities: { elicitation: {} } });
+    expect(again[0]?.body.params).toMatchObject({
+      protocolVersion: "2025-06-18",
+      capabilities: { elicitation: {} },
+    });
   });
 
   test("an upstream stream that pauses for a poll is resumed with the upstream's own event id", async () => {
@@ -266,9 +309,9 @@ describe("writes", () => {
     const { upstream, endpoint } = await stage(relayOptions(outbox), relayTools);
     const _meta = { "claudecode/toolUseId": "toolu_1" };
     const { json } = await post(endpoint, era, send({ _meta }));
-    const result = json["result"] as JsonObject;
-    expect(result["structuredContent"]).toMatchObject({ delivery: "queued", tool: "relay_send_message" });
-    expect(result["resultType"]).toBe((era === "modern" ? "complete" : undefined) as string);
+    const result = json.result as JsonObject;
+    expect(result.structuredContent).toMatchObject({ delivery: "queued", tool: "relay_send_message" });
+    expect(result.resultType).toBe((era === "modern" ? "complete" : undefined) as string);
     expect(outbox.writes).toMatchObject([{ callId: "claude:toolu_1", arguments: { to: "bob", body: "hi" } }]);
     expect(upstream.count("tools/call")).toBe(0);
   });
@@ -310,7 +353,10 @@ describe("writes", () => {
     const outbox = testOutbox();
     const { upstream, endpoint } = await stage(relayOptions(outbox), relayTools);
     await post(endpoint, "modern", send({ requestState: "s", inputResponses: {} }));
-    expect({ stored: outbox.writes.length, sent: upstream.count("tools/call") }).toEqual({ stored: 0, sent: 1 });
+    expect({ stored: outbox.writes.length, sent: upstream.count("tools/call") }).toEqual({
+      stored: 0,
+      sent: 1,
+    });
   });
 
   test("P5: notices come with every tool result until they were seen, and with the inbox as data too", async () => {
@@ -322,11 +368,24 @@ describe("writes", () => {
     }));
     const at = new Date(0).toISOString();
     outbox.pending = [
-      { id: "n1", reason: "rejected", tool: "relay_reply", idempotencyKey: "k", messageId: "m", excerpt: "hello", detail: "no such agent", enqueuedAt: at, endedAt: at, text: "It was not sent." },
+      {
+        id: "n1",
+        reason: "rejected",
+        tool: "relay_reply",
+        idempotencyKey: "k",
+        messageId: "m",
+        excerpt: "hello",
+        detail: "no such agent",
+        enqueuedAt: at,
+        endedAt: at,
+        text: "It was not sent.",
+      },
     ];
     const stop = new AbortController();
     upstream.fault = onCalls(() => (stop.abort(), new Response("", { status: 503 })));
-    await expect(post(endpoint, "modern", { ...call("relay_check_messages"), signal: stop.signal })).rejects.toThrow();
+    await expect(
+      post(endpoint, "modern", { ...call("relay_check_messages"), signal: stop.signal }),
+    ).rejects.toThrow();
     upstream.fault = () => undefined;
     const { json } = await post(endpoint, "modern", call("relay_check_messages"));
     expect(textOf(json)).toContain("notices about your own earlier writes");
@@ -354,7 +413,9 @@ describe("writes", () => {
     outbox.depth = 1;
     const policy = parsePolicy({ tools: { alpha: { drainFirst: true } } });
     const { upstream, endpoint } = await stage({ outbox, policy });
-    expect(textOf((await post(endpoint, "legacy", call("alpha"))).json)).toContain("must not overtake 1 queued");
+    expect(textOf((await post(endpoint, "legacy", call("alpha"))).json)).toContain(
+      "must not overtake 1 queued",
+    );
     outbox.depth = 0;
     expect(textOf((await post(endpoint, "legacy", call("alpha"))).json)).toContain("ran alpha");
     expect(upstream.count("tools/call")).toBe(1);
@@ -366,8 +427,7 @@ describe("writes", () => {
       up.tools = ["alpha", "beta"].map((name) => toolNamed(name, { outputSchema: { type: "object" } }));
     });
     const { json } = await post(endpoint, "legacy", { method: "tools/list" });
-    const tools = (json["result"] as { tools: JsonObject[] }).tools;
+    const tools = (json.result as { tools: JsonObject[] }).tools;
     expect(tools.map((tool) => "outputSchema" in tool)).toEqual([false, true]);
   });
 });
-

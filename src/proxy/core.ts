@@ -108,7 +108,7 @@ export function createCore(options: EndpointOptions): Core {
       core.sessionOf(modernUid);
     },
   };
-  upstream.onUp = () => lists.follow();
+  upstream.onTurn = () => lists.follow();
   return core;
 }
 

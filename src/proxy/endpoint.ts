@@ -36,6 +36,7 @@ import { passOn } from "./pass-on.ts";
 import { answerRequest } from "./requests.ts";
 import { modernUid, type Session, statelessUid } from "./sessions.ts";
 import { watchUpstream } from "./watch.ts";
+import { within } from "./within.ts";
 
 export type {
   Authorization,
@@ -48,6 +49,8 @@ export type {
 export { PortTaken } from "./options.ts";
 
 const path = "/mcp";
+/** How long connections have to take their last bytes at the end, ms. */
+const closeGraceMs = 250;
 const allowedMethods = "POST, GET, DELETE";
 
 type Handling = { core: Core; port: number; isAllowed: (authorization: string | null) => boolean };
@@ -93,6 +96,8 @@ export async function startEndpoint(options: EndpointOptions): Promise<Endpoint>
       watch.close();
       core.lists.close();
       closeStreams(core);
+      // What the streams end with is given a moment to leave; connections that stay open are cut after it.
+      await within(options.clock, closeGraceMs, server.stop(false));
       await server.stop(true);
     },
   };

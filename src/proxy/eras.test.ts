@@ -1,7 +1,11 @@
 /** The official SDK client, in both eras, through the endpoint: upstream up, down, hanging, legacy-only, modern-only. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
-import { type ScriptedUpstream, scriptedUpstream, toolNamed } from "../../test/fixtures/upstreams/scripted.ts";
+import {
+  type ScriptedUpstream,
+  scriptedUpstream,
+  toolNamed,
+} from "../../test/fixtures/upstreams/scripted.ts";
 import { secret, type TestEndpoint, testEndpoint, until } from "./testing.ts";
 
 type Mode = "legacy" | "modern";
@@ -25,7 +29,9 @@ async function connect(endpoint: TestEndpoint, mode: Mode): Promise<Client> {
     { versionNegotiation: { mode: mode === "legacy" ? "legacy" : { pin: "2026-07-28" } } },
   );
   const headers = { Authorization: `Bearer ${secret}` };
-  await client.connect(new StreamableHTTPClientTransport(new URL(endpoint.url), { requestInit: { headers } }));
+  await client.connect(
+    new StreamableHTTPClientTransport(new URL(endpoint.url), { requestInit: { headers } }),
+  );
   closers.push(() => client.close());
   return client;
 }

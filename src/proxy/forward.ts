@@ -6,7 +6,7 @@
 import { sleep } from "../base/clock.ts";
 import { HttpFailure, type HttpResponse } from "../base/http/exchange.ts";
 import { SseTooLarge, sseEvents } from "../base/http/sse.ts";
-import type { JsonObject, RawId } from "../wire/jsonrpc.ts";
+import { type JsonObject, type RawId, rpcCode } from "../wire/jsonrpc.ts";
 import { type Answer, finalAnswer, respond, settle, unreachableAnswer } from "./answer.ts";
 import type { Ask, Outgoing } from "./ask.ts";
 import type { Core } from "./core.ts";
@@ -63,6 +63,8 @@ function outgoing(core: Core, ask: Ask): Outgoing {
 }
 
 async function send(core: Core, ask: Ask, options: ForwardOptions): Promise<UpstreamAnswer> {
+  const isModern = ask.era.name === "modern";
+  if (isModern && core.upstream.eras.modern === undefined) await core.control.discover();
   for (let round = 0; ; round += 1) {
     const known = core.upstream.eras[ask.era.name];
     const { headers, body, session } = outgoing(core, ask);
@@ -75,10 +77,22 @@ async function send(core: Core, ask: Ask, options: ForwardOptions): Promise<Upst
       retryMs: core.options.limits.callRetryMs,
       repeatable: options.repeatable,
     });
-    // The refusal may have shown that the upstream does not speak the agent's era.
+    if (round === 0 && isModern && known === true && refusesModern(answer)) await core.control.discover();
+    // The refusal may have shown that the upstream does not speak the agent's era: nothing was done then.
     if (round === 0 && known !== false && core.upstream.eras[ask.era.name] === false) continue;
     return answer;
   }
+}
+
+/** True when a modern request was refused in a way in which only a server of the other era refuses it. */
+function refusesModern(answer: UpstreamAnswer): boolean {
+  if (answer.kind !== "refused" || ![400, 404, 405].includes(answer.status)) return false;
+  const code = answer.error?.code;
+  return (
+    code === undefined ||
+    code === rpcCode.invalidRequest ||
+    (Number(code) <= -32000 && Number(code) >= -32019)
+  );
 }
 
 type Arrived = { answer: UpstreamAnswer; options: ForwardOptions };

@@ -1,7 +1,7 @@
 /**
  * The legacy era (MCP 2025-11-25 and before): `initialize`, then requests of a session. Twin of `modern.ts`.
  */
-import { isObject, type JsonObject, requestText, rpcCode } from "../wire/jsonrpc.ts";
+import { isObject, type JsonObject, requestText } from "../wire/jsonrpc.ts";
 import { respond, resultAnswer } from "./answer.ts";
 import type { Ask, Era, Outgoing } from "./ask.ts";
 import { plainHeaders } from "./control.ts";
@@ -10,6 +10,7 @@ import { legacyVersions, metaKey, modernVersion } from "./era.ts";
 import { type Opening, offered } from "./openings.ts";
 import { newSessionUid, type SessionFacts } from "./session.ts";
 import { modernUid, statelessUid } from "./sessions.ts";
+import { refusesLegacy } from "./upstream.ts";
 import type { Opened } from "./upstream-sessions.ts";
 import { within } from "./within.ts";
 
@@ -64,14 +65,6 @@ async function forwardOpen(
   const found = await core.control.discover();
   if (found.kind === "result") core.openings.set("modern", { kind: "result", result: found.result });
   return { kind: "absent" };
-}
-
-/** True when the refusal of an initialize says that the upstream has only the modern era. */
-export function refusesLegacy(error: JsonObject | undefined): boolean {
-  const code = error?.code;
-  return (
-    code === rpcCode.unsupportedVersion || code === rpcCode.headerMismatch || code === rpcCode.invalidParams
-  );
 }
 
 function isLegacy(version: unknown): version is string {

@@ -50,6 +50,8 @@ export function createLists(options: EndpointOptions, control: Control, changed:
     random: options.random,
   });
   let stopTimer: (() => void) | undefined;
+  let following: "no" | "waiting" | "asking" | "asking, then again" = "no";
+  let failures = 0;
   let closed = false;
 
   /** Key of a remembered list: everything the upstream's answer depends on. */
@@ -136,16 +138,29 @@ export function createLists(options: EndpointOptions, control: Control, changed:
   }
 
   function follow(): void {
-    if (closed || stopTimer !== undefined) return;
-    stopTimer = options.clock.after(pauses.next(), () => {
-      fetchOnce("tools/list")
-        .then((answer) => {
-          stopTimer = undefined;
-          if (answer.kind === "list" && answer.fresh) pauses.reset();
-          else follow();
+    if (closed) return;
+    if (following === "asking") following = "asking, then again";
+    if (following !== "no") return;
+    following = "waiting";
+    stopTimer = options.clock.after(failures === 0 ? 0 : pauses.next(), () => {
+      following = "asking";
+      askAnew()
+        .then((answered) => {
+          const again = !answered || following === "asking, then again";
+          failures = answered ? 0 : failures + 1;
+          if (answered) pauses.reset();
+          following = "no";
+          if (again) follow();
         })
         .catch((error: unknown) => options.log.error("asking for the tools failed", { error }));
     });
+  }
+
+  /** A request that is on its way may have begun before the change that is to be seen: its end is awaited first. */
+  async function askAnew(): Promise<boolean> {
+    await running.get(keyOf("tools/list"));
+    const answer = await fetchOnce("tools/list");
+    return answer.kind === "error" || answer.fresh;
   }
 
   return {

@@ -168,11 +168,18 @@ export type Posted = { status: number; type: string; text: string; json: JsonObj
 export async function post(
   endpoint: { url: string },
   era: "modern" | "legacy",
-  call: { method: string; params?: JsonObject; id?: unknown; headers?: Record<string, string>; signal?: AbortSignal },
+  call: {
+    method: string;
+    params?: JsonObject;
+    id?: unknown;
+    headers?: Record<string, string>;
+    signal?: AbortSignal;
+  },
 ): Promise<Posted> {
   const { method, id = 1 } = call;
-  const params = era === "modern" ? { ...call.params, _meta: { ...modernMeta, ...metaOf(call.params) } } : call.params;
-  const name = call.params?.["name"] ?? call.params?.["uri"];
+  const params =
+    era === "modern" ? { ...call.params, _meta: { ...modernMeta, ...metaOf(call.params) } } : call.params;
+  const name = call.params?.name ?? call.params?.uri;
   const response = await fetch(endpoint.url, {
     method: "POST",
     ...(call.signal === undefined ? {} : { signal: call.signal }),
@@ -188,14 +195,25 @@ export async function post(
   });
   const text = await response.text();
   const type = response.headers.get("content-type") ?? "";
-  return { status: response.status, type, text, json: lastMessage(text), session: response.headers.get("mcp-session-id") };
+  return {
+    status: response.status,
+    type,
+    text,
+    json: lastMessage(text),
+    session: response.headers.get("mcp-session-id"),
+  };
 }
 
 function metaOf(params: JsonObject | undefined): JsonObject {
-  return isObject(params?.["_meta"]) ? params["_meta"] : {};
+  return isObject(params?._meta) ? params._meta : {};
 }
 
 function lastMessage(text: string): JsonObject {
-  const data = text.startsWith("{") ? text : (text.match(/^data: (\{.*)$/gm)?.at(-1)?.slice(6) ?? "{}");
+  const data = text.startsWith("{")
+    ? text
+    : (text
+        .match(/^data: (\{.*)$/gm)
+        ?.at(-1)
+        ?.slice(6) ?? "{}");
   return JSON.parse(data) as JsonObject;
 }

@@ -7,7 +7,7 @@ import { sleep } from "../base/clock.ts";
 import type { HttpResponse } from "../base/http/exchange.ts";
 import { HttpFailure, readBody } from "../base/http/exchange.ts";
 import { isEventStreamType, isJsonType } from "../base/http/guard.ts";
-import { isObject, type JsonObject } from "../wire/jsonrpc.ts";
+import { isObject, type JsonObject, rpcCode } from "../wire/jsonrpc.ts";
 import type { UpstreamParts, UpstreamState } from "./options.ts";
 import type { SessionFacts } from "./session.ts";
 import { type UpstreamSessions, upstreamSessions } from "./upstream-sessions.ts";
@@ -41,8 +41,8 @@ export type Upstream = {
   send(call: UpstreamCall): Promise<UpstreamAnswer>;
   readonly sessions: UpstreamSessions;
   state(): UpstreamState;
-  /** Called when the upstream answers again after it did not. */
-  onUp: () => void;
+  /** Called when the upstream stops answering, and when it answers again. */
+  onTurn: () => void;
   /** What is known of the eras it speaks. */
   readonly eras: { modern: boolean | undefined; legacy: boolean | undefined };
 };
@@ -63,7 +63,7 @@ export function createUpstream(options: UpstreamParts): Upstream {
     state = { reach, since: clock.now(), lastError };
     options.log.info(reach === "up" ? "the upstream answers" : "the upstream does not answer", { lastError });
     options.onState?.(state);
-    if (reach === "up" && before === "down") upstream.onUp();
+    if (reach === "down" || before === "down") upstream.onTurn();
     return answer;
   };
   const refreshOnce = () => {
@@ -81,7 +81,7 @@ export function createUpstream(options: UpstreamParts): Upstream {
 
   const upstream: Upstream = {
     eras: { modern: undefined, legacy: undefined },
-    onUp: () => {},
+    onTurn: () => {},
     state: () => state,
     sessions: upstreamSessions(options, (call) => attempts(call)),
     async send(call) {
@@ -93,7 +93,11 @@ export function createUpstream(options: UpstreamParts): Upstream {
   async function inSession(call: UpstreamCall, facts: SessionFacts): Promise<UpstreamAnswer> {
     for (let round = 0; ; round += 1) {
       const opened = await upstream.sessions.ensure(facts, call.retryMs);
-      if (opened.kind === "failed") return notRun(opened.answer);
+      if (opened.kind === "failed") {
+        if (opened.answer.kind === "refused" && refusesLegacy(opened.answer.error))
+          upstream.eras.legacy = false;
+        return notRun(opened.answer);
+      }
       const answer = await attempts({ ...call, headers: [...call.headers, ...opened.headers] });
       if (round > 0 || !isSessionLost(answer, opened.id)) return answer;
       options.log.info("the upstream forgot a session; opening it again", { session: facts.uid });
@@ -156,6 +160,14 @@ export function createUpstream(options: UpstreamParts): Upstream {
   }
 
   return upstream;
+}
+
+/** True when the refusal of an initialize says that the upstream has only the modern era. */
+export function refusesLegacy(error: JsonObject | undefined): boolean {
+  const code = error?.code;
+  return (
+    code === rpcCode.unsupportedVersion || code === rpcCode.headerMismatch || code === rpcCode.invalidParams
+  );
 }
 
 /** The call itself was not sent when its session could not be opened. */
