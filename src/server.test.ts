@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runningRelay } from "../test/fixtures/running-relay.ts";
 import { silentLog } from "./base/log.ts";
-import { tokenHash, tokenText } from "./wire/token.ts";
 import { startServer } from "./server.ts";
+import { tokenHash, tokenText } from "./wire/token.ts";
 
 function newHome(): Disposable & { path: string } {
   const folder = mkdtempSync(join(tmpdir(), "relay-"));
@@ -29,7 +29,11 @@ test("a first start makes a private home, an operator token that works, and the 
   await using relay = await runningRelay({ home: home.path });
   const { url, mcpUrl, operatorTokenFile } = relay.server;
   expect(mcpUrl).toBe(`${url}/api/mcp`);
-  const files = [operatorTokenFile, join(home.path, "relay", "url"), join(home.path, "relay", "relay.sqlite")];
+  const files = [
+    operatorTokenFile,
+    join(home.path, "relay", "url"),
+    join(home.path, "relay", "relay.sqlite"),
+  ];
   expect(files.map((file) => (statSync(file).mode & 0o777).toString(8))).toEqual(["600", "600", "600"]);
   expect((statSync(home.path).mode & 0o777).toString(8)).toBe("700");
   expect(readFileSync(join(home.path, "relay", "url"), "utf8")).toBe(`${url}\n`);

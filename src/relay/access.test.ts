@@ -3,8 +3,8 @@ import { expect, test } from "bun:test";
 import { VirtualClock } from "../base/clock.ts";
 import { seededRandom } from "../base/random.ts";
 import { limits } from "../limits.ts";
-import type { RelayStore, StoredToken } from "../store/store.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
+import type { RelayStore, StoredToken } from "../store/store.ts";
 import { type AgentId, asId, uuidV7 } from "../wire/id.ts";
 import { tokenHash, tokenText } from "../wire/token.ts";
 import { createAccess } from "./access.ts";
@@ -55,7 +55,14 @@ test("many calls cost one lookup until the memory is too old", async () => {
 
 test("what is not a token of ours costs no lookup", async () => {
   await using world = await countedStore();
-  const wrong = ["", "Bearer", "Bearer hello", `${world.header}0`, `${world.header}, ${world.header}`, "Basic eA=="];
+  const wrong = [
+    "",
+    "Bearer",
+    "Bearer hello",
+    `${world.header}0`,
+    `${world.header}, ${world.header}`,
+    "Basic eA==",
+  ];
   for (const header of wrong) {
     await expect(world.access.authenticate(header)).rejects.toMatchObject({ code: "unauthorized" });
   }

@@ -1,13 +1,15 @@
 /** Feeds through a real relay: where they begin, what they bring, and how they end. */
-import { connect } from "node:net";
+
 import { expect, test } from "bun:test";
+import { connect } from "node:net";
 import { type RunningRelay, runningRelay } from "../../test/fixtures/running-relay.ts";
 import { realClock, sleep, VirtualClock } from "../base/clock.ts";
 import { sseEvents } from "../base/http/sse.ts";
-import { limits } from "../limits.ts";
 import { silentLog } from "../base/log.ts";
 import { seededRandom } from "../base/random.ts";
+import { limits } from "../limits.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
+import { type FeedEvent, feedEventSchema } from "../wire/feed.ts";
 import { type AgentId, asId, type TokenId, uuidV7 } from "../wire/id.ts";
 import { scopesOf } from "../wire/scope.ts";
 import { createAccess } from "./access.ts";
@@ -17,7 +19,6 @@ import type { Relay } from "./relay.ts";
 import { createStreams } from "./streams.ts";
 import { operatorToken } from "./tokens.ts";
 import { applyLive } from "./writes.ts";
-import { type FeedEvent, feedEventSchema } from "../wire/feed.ts";
 
 type Opened = AsyncDisposable & {
   status: number;
