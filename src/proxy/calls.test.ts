@@ -133,7 +133,11 @@ describe.each(eras)("P1: a failing upstream is a tool result, %s", (era) => {
     const { upstream, endpoint } = await stage();
     let release = (_: Response) => {};
     upstream.fault = ({ method }) =>
-      method === "tools/call" ? new Promise<Response>((resolve) => (release = resolve)) : undefined;
+      method === "tools/call"
+        ? new Promise<Response>((resolve) => {
+            release = resolve;
+          })
+        : undefined;
     const answer = post(endpoint, era, { ...call("alpha"), id: 6 });
     await Bun.sleep(300);
     release(new Response("", { status: 503 }));
@@ -272,7 +276,9 @@ describe("forwarding", () => {
     upstream.fault = onCalls(() => {
       const body = new ReadableStream({
         start: (controller) => controller.enqueue(new TextEncoder().encode(": wait\n\n")),
-        cancel: () => void (cancelled += 1),
+        cancel() {
+          cancelled += 1;
+        },
       });
       return new Response(body, { headers: { "content-type": "text/event-stream" } });
     });
@@ -382,7 +388,10 @@ describe("writes", () => {
       },
     ];
     const stop = new AbortController();
-    upstream.fault = onCalls(() => (stop.abort(), new Response("", { status: 503 })));
+    upstream.fault = onCalls(() => {
+      stop.abort();
+      return new Response("", { status: 503 });
+    });
     await expect(
       post(endpoint, "modern", { ...call("relay_check_messages"), signal: stop.signal }),
     ).rejects.toThrow();

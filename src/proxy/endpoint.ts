@@ -106,12 +106,12 @@ export async function startEndpoint(options: EndpointOptions): Promise<Endpoint>
 function listen(options: EndpointOptions, handling: Handling) {
   const { limits, log } = options;
   try {
+    // Never with `development: false`: Bun 1.4.5 then lets two servers listen on one port.
     return Bun.serve({
       hostname: "127.0.0.1",
       port: options.port,
       idleTimeout: Math.min(255, Math.max(1, Math.round(limits.requestReadMs / 1_000))),
       maxRequestBodySize: limits.requestBodyBytesMax * 4,
-      development: false,
       fetch: async (request, server) => {
         try {
           return await handle(handling, request, server);
