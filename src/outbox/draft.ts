@@ -33,8 +33,8 @@ export function draftOf(
   facts: { agentId: AgentId; now: number; freshUuid: string; directory: Directory },
 ): Draft {
   const { agentId, now, freshUuid, directory } = facts;
-  const print = fingerprint({ tool: call.tool, arguments: call.arguments });
-  const [key, origin] = keyOf(call, print, freshUuid);
+  const print = fingerprintOf(call);
+  const [key, origin] = keyOf(call, freshUuid);
   const messageId = messageIdOf(agentId, key, origin === "minted");
   const argumentsJson = JSON.stringify(call.arguments);
   const { to, messageId: parentId } = call.arguments;
@@ -70,11 +70,14 @@ export function draftOf(
 }
 
 /** The agent's own key, else one that the same logical call gives again, else a new one. */
-function keyOf(call: WriteCall, print: string, freshUuid: string): [IdempotencyKey, KeyOrigin] {
+export function keyOf(call: WriteCall, freshUuid: string): [IdempotencyKey, KeyOrigin] {
   if (call.key !== undefined) return [call.key, "own"];
-  if (call.callId !== undefined)
-    return [asId(`call-${uuidOf("call", call.callId, call.tool, print)}`), "call"];
-  return [mintedKey(call.tool, freshUuid), "minted"];
+  if (call.callId === undefined) return [mintedKey(call.tool, freshUuid), "minted"];
+  return [asId(`call-${uuidOf("call", call.callId, call.tool, fingerprintOf(call))}`), "call"];
+}
+
+function fingerprintOf(call: WriteCall): string {
+  return fingerprint({ tool: call.tool, arguments: call.arguments });
 }
 
 /** Why a draft cannot be stored whatever the store says; undefined when it can. */

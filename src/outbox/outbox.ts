@@ -4,11 +4,11 @@
  */
 import { backoff } from "../base/backoff.ts";
 import { sleep } from "../base/clock.ts";
-import { type StoreId, uuidV7 } from "../wire/id.ts";
+import { messageIdOf, type StoreId, uuidV7 } from "../wire/id.ts";
 import type { NeutralResult, Notice } from "../wire/receipt.ts";
 import type { OutboxStatus, RecordView, WriteAnswer, WriteCall } from "../wire/write.ts";
 import { type AnsweredWrite, answerOf, type Outcome, outcomeOfEnd } from "./answers.ts";
-import { type Draft, draftOf, refusalOf } from "./draft.ts";
+import { draftOf, keyOf, refusalOf } from "./draft.ts";
 import type { OutboxHandle, OutboxOptions } from "./handle.ts";
 import { InFlight } from "./in-flight.ts";
 import { type NoticeBoard, noticeBoard } from "./notices.ts";
@@ -100,16 +100,13 @@ class OpenOutbox implements OutboxHandle {
   }
 
   async write(call: WriteCall, waitMs: number): Promise<WriteAnswer> {
-    const { agentId, clock, random, limits } = this.#options;
+    const { clock, random } = this.#options;
     const freshUuid = uuidV7(clock.now(), random.bytes(10));
-    const draft = draftOf(call, { agentId, now: clock.now(), freshUuid, directory: this.#options });
-    const reason = this.#refusal(call) ?? refusalOf(draft, limits);
-    if (reason !== undefined) return refused(draft, reason);
     const parallel = this.#inFlight.begin(call);
     try {
-      return await this.#stored(call, { draft, parallel, waitMs });
+      return await this.#take(call, { freshUuid, parallel, waitMs });
     } catch (error) {
-      return this.#failed(draft, error);
+      return this.#failed(call, { error, freshUuid });
     } finally {
       this.#inFlight.end(call);
     }
@@ -267,19 +264,26 @@ class OpenOutbox implements OutboxHandle {
     return this.#options.validate?.(call);
   }
 
-  async #stored(
+  async #take(
     call: WriteCall,
-    { draft, parallel, waitMs }: { draft: Draft; parallel: string[]; waitMs: number },
+    { freshUuid, parallel, waitMs }: { freshUuid: string; parallel: string[]; waitMs: number },
   ): Promise<WriteAnswer> {
+    const { agentId, clock, limits } = this.#options;
+    const draft = draftOf(call, { agentId, now: clock.now(), freshUuid, directory: this.#options });
+    const reason = this.#refusal(call) ?? refusalOf(draft, limits);
+    if (reason !== undefined) return refused(draft.record, reason);
     const record = { ...draft.record, parallel, attemptNow: this.#pump.live };
     const reply = await this.#store.enqueue(record);
     const { tool, key, messageId, now: enqueuedAt, bytes, attemptNow: marked } = record;
     if (reply.status === "known") return this.#again(reply.record, call.session, waitMs);
     if (reply.status === "full")
-      return refused(draft, `outbox_full: ${reply.records} writes with ${reply.bytes} bytes wait already`);
+      return refused(
+        draft.record,
+        `outbox_full: ${reply.records} writes with ${reply.bytes} bytes wait already`,
+      );
     if (reply.status === "reused")
       return refused(
-        draft,
+        draft.record,
         `key_reused: the key ${key} names an earlier write of ${reply.record.tool} with other arguments`,
       );
     const { id } = reply;
@@ -292,14 +296,19 @@ class OpenOutbox implements OutboxHandle {
     return answerOf({ tool, key, messageId, recordId: id, replayed: false }, outcome);
   }
 
-  /** The store did not take it. */
-  #failed(draft: Draft, error: unknown): WriteAnswer {
-    const { tool, key } = draft.record;
-    const words = error instanceof Error ? error.message : String(error);
-    this.#options.log.error("A write was refused", { tool, error });
+  /** The store did not take it, or this program failed on the way: nothing will be sent. */
+  #failed(call: WriteCall, { error, freshUuid }: { error: unknown; freshUuid: string }): WriteAnswer {
+    const { tool } = call;
+    const { agentId, log } = this.#options;
+    const [key, origin] = keyOf(call, freshUuid);
+    log.error("A write was refused", { tool, error });
     if (error instanceof DiskFailedError) this.#discard.push(key);
     if (error instanceof DiskFullError || error instanceof DiskFailedError) this.storeFailed(error);
-    return refused(draft, `${error instanceof DiskFullError ? "disk_full" : "outbox_damaged"}: ${words}`);
+    const failed = error instanceof DiskFailedError ? "outbox_damaged" : "internal";
+    const code = error instanceof DiskFullError ? "disk_full" : failed;
+    const words = error instanceof Error ? error.message : String(error);
+    const write = { tool, key, messageId: messageIdOf(agentId, key, origin === "minted") };
+    return refused(write, `${code}: ${words}`);
   }
 
   /** The answer to a call that was made before: how its write stands now, in time. */
@@ -383,8 +392,10 @@ class OpenOutbox implements OutboxHandle {
   }
 }
 
-function refused({ record }: Draft, reason: string): WriteAnswer {
-  const { tool, key, messageId } = record;
+function refused(
+  { tool, key, messageId }: Pick<AnsweredWrite, "tool" | "key" | "messageId">,
+  reason: string,
+): WriteAnswer {
   const write = { tool, key, messageId, recordId: undefined, replayed: false };
   return answerOf(write, { delivery: "refused", reason });
 }
