@@ -4,6 +4,8 @@
 export type Round = {
   path: string;
   clients: number;
+  /** Load, proxy and upstream shared one core. */
+  oneCore: boolean;
   perSecond: number;
   p50Ms: number;
   p99Ms: number;
@@ -24,13 +26,15 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median: (low + high) / 2, min: sorted[0] ?? Number.NaN, max: sorted.at(-1) ?? Number.NaN };
 }
 
-/** The figures of one path at one number of clients over all rounds. */
-export function figuresOf(rounds: readonly Round[], path: string, clients: number) {
-  const mine = rounds.filter((round) => round.path === path && round.clients === clients);
+/** The figures of one path in one setting over all rounds. */
+export function figuresOf(rounds: readonly Round[], which: Pick<Round, "path" | "clients" | "oneCore">) {
+  const mine = rounds.filter(
+    ({ path, clients, oneCore }) =>
+      path === which.path && clients === which.clients && oneCore === which.oneCore,
+  );
   const spread = (value: (round: Round) => number) => spreadOf(mine.map(value));
   return {
-    path,
-    clients,
+    ...which,
     rounds: mine.length,
     p50: spread(({ p50Ms }) => p50Ms),
     p99: spread(({ p99Ms }) => p99Ms),
@@ -54,7 +58,7 @@ export function markdown(figures: readonly Figures[]): string {
   ];
   const rows = figures.map((row) => [
     row.path,
-    String(row.clients),
+    row.oneCore ? `${row.clients}, one core` : String(row.clients),
     text(row.p50, 3),
     text(row.p99, 2),
     text(row.perSecond, 0),
@@ -66,10 +70,12 @@ export function markdown(figures: readonly Figures[]): string {
   return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n");
 }
 
-/** The two ratios that have a budget, of the medians: added latency at one client, throughput at 32. */
+/** The two ratios that have a budget, of the medians: added latency of one client on one core, throughput at 32. */
 export function ratios(figures: readonly Figures[]): { addedLatency: number; throughput: number } {
   const median = (path: string, clients: number, pick: (row: Figures) => Spread) => {
-    const row = figures.find((one) => one.path === path && one.clients === clients);
+    const row = figures.find(
+      (one) => one.path === path && one.clients === clients && one.oneCore === (clients === 1),
+    );
     return row === undefined ? Number.NaN : pick(row).median;
   };
   const p50 = (path: string) => median(path, 1, (row) => row.p50);

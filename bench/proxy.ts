@@ -12,14 +12,20 @@ import { firstLine, launch, type Program, stopAll, until } from "../examples/dem
 import { type Clock, realClock } from "../src/base/clock.ts";
 import { figuresOf, markdown, type Round, ratios } from "./figures.ts";
 import { nginxConfiguration } from "./nginx.ts";
-import { cpuSeconds, residentMiB } from "./process.ts";
+import { cpuSeconds, familyOf, residentMiB } from "./process.ts";
 
+type Setting = Pick<Round, "clients" | "oneCore">;
 type Path = { name: string; url: string; secret: string; program: Program | undefined };
 
 const root = resolve(import.meta.dir, "..");
 const bun = join(root, "tools", "bun");
 const document = join(root, "docs", "performance.md");
-const clientCounts = [1, 32];
+/** One client waits for wake-ups across cores more than for work, so it is also measured with all on one core. */
+const settings: Setting[] = [
+  { clients: 1, oneCore: true },
+  { clients: 1, oneCore: false },
+  { clients: 32, oneCore: false },
+];
 const readySchema = z.object({ url: z.string(), secretFile: z.string().optional() });
 const measurementSchema = z.object({
   calls: z.number(),
@@ -61,11 +67,12 @@ async function main(roundCount: number, measureMs: number, write: boolean): Prom
     ];
     const rounds: Round[] = [];
     for (let round = 1; round <= roundCount; round++) {
-      for (const clients of clientCounts) {
+      for (const setting of settings) {
+        for (const pid of programs.flatMap((program) => familyOf(program.pid))) allow(pid, setting.oneCore);
         // Each round begins with another path, so that no path always runs on a warmer machine.
         for (let turn = 0; turn < paths.length; turn++) {
           const path = paths[(round + turn) % paths.length];
-          if (path !== undefined) rounds.push(measure({ path, echo, clients, measureMs }));
+          if (path !== undefined) rounds.push(measure({ path, echo, setting, measureMs }));
         }
       }
       console.error(`round ${round} of ${roundCount}`);
@@ -129,14 +136,23 @@ function freePort(): number {
   return port;
 }
 
-function measure(options: { path: Path; echo: Program; clients: number; measureMs: number }): Round {
-  const { path, echo, clients, measureMs } = options;
+/** Lets a process and its threads run on the first core only, or on all. */
+function allow(pid: number, oneCore: boolean): void {
+  const cores = oneCore ? "0" : `0-${cpus().length - 1}`;
+  const { status, stderr } = spawnSync("taskset", ["-a", "-c", "-p", cores, String(pid)]);
+  if (status !== 0) throw new Error(`Run process ${pid} on core ${cores}: ${stderr.toString()}`);
+}
+
+function measure(options: { path: Path; echo: Program; setting: Setting; measureMs: number }): Round {
+  const { path, echo, setting, measureMs } = options;
+  const { clients, oneCore } = setting;
   const warmupMs = 500;
   const cpuOf = () =>
     [path.program === undefined ? 0 : cpuSeconds(path.program.pid), cpuSeconds(echo.pid)] as const;
   const before = cpuOf();
   const order = { url: path.url, secret: path.secret, clients, warmupMs, measureMs };
-  const load = spawnSync(bun, [join(root, "bench", "load.ts"), JSON.stringify(order)], {
+  const command = [bun, join(root, "bench", "load.ts"), JSON.stringify(order)];
+  const load = spawnSync("taskset", ["-c", oneCore ? "0" : `0-${cpus().length - 1}`, ...command], {
     encoding: "utf8",
     timeout: warmupMs + measureMs + 20_000,
   });
@@ -148,7 +164,7 @@ function measure(options: { path: Path; echo: Program; clients: number; measureM
   // The warm-up's calls cost CPU too: they are counted in at the measured rate.
   const all = figures.perSecond * ((warmupMs + measureMs) / 1000);
   const perCall = (index: 0 | 1) => ((after[index] - before[index]) / all) * 1e6;
-  return { path: path.name, clients, ...figures, proxyCpuUs: perCall(0), upstreamCpuUs: perCall(1) };
+  return { path: path.name, ...setting, ...figures, proxyCpuUs: perCall(0), upstreamCpuUs: perCall(1) };
 }
 
 function conclude(
@@ -156,8 +172,8 @@ function conclude(
   paths: Path[],
   run: { roundCount: number; measureMs: number; write: boolean },
 ): void {
-  const figures = clientCounts.flatMap((clients) =>
-    paths.map(({ name }) => figuresOf(rounds, name, clients)),
+  const figures = settings.flatMap((setting) =>
+    paths.map(({ name }) => figuresOf(rounds, { path: name, ...setting })),
   );
   const { addedLatency, throughput } = ratios(figures);
   const memory = paths
@@ -170,7 +186,7 @@ function conclude(
     "",
     `Median of ${run.roundCount} rounds (least–greatest), ${run.measureMs / 1000} s each after 0.5 s warm-up; ${cpus().length} cores shared by load, proxy and upstream.`,
     "",
-    `- Added latency at 1 client, relative to nginx: ${addedLatency.toFixed(2)} ×.`,
+    `- Added latency at 1 client, all on one core, relative to nginx: ${addedLatency.toFixed(2)} ×.`,
     `- Throughput at 32 clients, relative to nginx: ${throughput.toFixed(2)} ×.`,
     `- Resident memory after the run: ${memory}.`,
   ].join("\n");
