@@ -9,7 +9,7 @@ import type { Ask } from "./ask.ts";
 import type { Core } from "./core.ts";
 import { parseObject } from "./final.ts";
 import type { Carried } from "./sessions.ts";
-import type { UpstreamAnswer } from "./upstream.ts";
+import type { UpstreamAnswer } from "./upstream-call.ts";
 
 /** A complete answer: the text of the JSON-RPC response and its HTTP status when it is not in a stream. */
 export type Answer = { status: number; text: string | Uint8Array; carried?: Carried };
@@ -36,7 +36,11 @@ export function errorAnswer(ask: Ask, error: { code: number; message: string; da
 }
 
 /** The result of a tool call, with whatever the agent has to be told. */
-export function callAnswer(core: Core, ask: Ask, result: NeutralResult, recordId?: number): Answer {
+export function callAnswer(
+  core: Core,
+  ask: Ask,
+  { result, recordId }: { result: NeutralResult; recordId?: number | undefined },
+): Answer {
   const told = withTold(core, ask, { ...result });
   const carried = carry(core, ask, { ...told.carries, recordId });
   return { ...resultAnswer(core, ask, told.result), ...carried };
@@ -96,7 +100,7 @@ function refusedAnswer(core: Core, ask: Ask, { status, reason, error }: Refused)
   }
   const words = `relay refused: HTTP ${status}${reason === "" ? "" : ` ${reason}`}`;
   if (ask.message.method === "tools/call") {
-    return callAnswer(core, ask, failedCall(`${words}. It did not run.`));
+    return callAnswer(core, ask, { result: failedCall(`${words}. It did not run.`) });
   }
   if (error !== undefined && code !== undefined && status !== 401 && status !== 403) {
     return errorAnswer(ask, { ...error, code, message: reason });
@@ -122,11 +126,9 @@ export function unreachableAnswer(
     });
   }
   const readOnly = core.options.policy.tools.get(String(ask.message.params.name))?.readOnly === true;
-  return callAnswer(
-    core,
-    ask,
-    failedCall(`relay unreachable: ${why.cause}. ${adviceTable[readOnly ? "reads" : why.ran]}`),
-  );
+  return callAnswer(core, ask, {
+    result: failedCall(`relay unreachable: ${why.cause}. ${adviceTable[readOnly ? "reads" : why.ran]}`),
+  });
 }
 
 const adviceTable = {

@@ -6,7 +6,7 @@ import type { Core } from "./core.ts";
 import type { EraName } from "./era.ts";
 import type { SessionFacts } from "./session.ts";
 import type { Session } from "./sessions.ts";
-import type { HeaderList } from "./upstream.ts";
+import type { HeaderList } from "./upstream-call.ts";
 
 /** A request in the form in which it goes upstream. */
 export type Outgoing = {

@@ -13,7 +13,7 @@ import type { Core } from "./core.ts";
 import { forward } from "./forward.ts";
 import { refusal } from "./narrow.ts";
 import type { ToolPolicy } from "./policy.ts";
-import type { HeaderList } from "./upstream.ts";
+import type { HeaderList } from "./upstream-call.ts";
 
 export async function callTool(core: Core, ask: Ask): Promise<Response> {
   const { name, arguments: given = {} } = ask.message.params;
@@ -28,7 +28,7 @@ export async function callTool(core: Core, ask: Ask): Promise<Response> {
   }
   if (row?.drainFirst === true && outbox !== undefined) {
     const drained = await outbox.drained(core.options.limits.drainFirstMs);
-    if (!drained) return respond(callAnswer(core, ask, failedCall(notDrained(name, outbox))));
+    if (!drained) return respond(callAnswer(core, ask, { result: failedCall(notDrained(name, outbox)) }));
   }
   return pass(core, ask, { name, given, row });
 }
@@ -58,7 +58,7 @@ async function gate(core: Core, ask: Ask, name: string): Promise<Response | unde
   const offered = core.lists.tools().some((tool) => tool.name === name);
   if (offered && reason !== undefined) {
     core.options.log.info("a hidden tool was called", { tool: name, reason });
-    return respond(callAnswer(core, ask, failedCall(`refused: ${reason}. It did not run.`)));
+    return respond(callAnswer(core, ask, { result: failedCall(`refused: ${reason}. It did not run.`) }));
   }
   if (!fresh && !core.lists.knowsTools()) {
     return respond(unreachableAnswer(core, ask, { cause: "its tools are not known yet", ran: "no" }));
@@ -88,7 +88,7 @@ async function write(core: Core, ask: Ask, { name, given, outbox }: Write): Prom
     session: ask.session.uid,
   };
   const answer = await outbox.write(call, limits.writeWaitMs);
-  return respond(callAnswer(core, ask, answer.result, answer.recordId));
+  return respond(callAnswer(core, ask, answer));
 }
 
 /** A refusal in the form of every other answer of this tool, so that it validates against its output schema. */
@@ -102,7 +102,7 @@ function refusedWrite(core: Core, ask: Ask, tool: string, reason: string) {
     messageId: asId(uuid),
     reason,
   });
-  return callAnswer(core, ask, receiptResult(facts));
+  return callAnswer(core, ask, { result: receiptResult(facts) });
 }
 
 /** The client's name for this logical call, which a repeated attempt has too, whatever its JSON-RPC id. */

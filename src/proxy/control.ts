@@ -7,7 +7,8 @@ import { isObject, type JsonObject, requestText, rpcCode } from "../wire/jsonrpc
 import { encodeMirror, metaKey, mirroredName, modernVersion } from "./era.ts";
 import { finalMessage } from "./final.ts";
 import type { UpstreamParts } from "./options.ts";
-import type { HeaderList, Upstream, UpstreamAnswer } from "./upstream.ts";
+import type { Upstream } from "./upstream.ts";
+import type { HeaderList, UpstreamAnswer } from "./upstream-call.ts";
 
 /** What became of a control request. `error` is the upstream's own; `failed` means that there was no answer. */
 export type Asked =

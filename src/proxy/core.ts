@@ -51,13 +51,10 @@ export function createCore(options: EndpointOptions): Core {
 
   function shown(): Shown {
     const tools = lists.tools();
-    const context = options.context();
-    const key = options.staticList ? "static" : JSON.stringify(context);
-    if (cache !== undefined && cache.tools === tools && cache.context === key) return cache.shown;
-    const allowed = options.staticList ? tools : visible(tools, context, options.policy);
-    const list = allowed.map((tool) => withoutPromise(options, tool));
-    const names = new Set(list.map(({ name }) => name));
-    cache = { tools, context: key, shown: { tools: list, names, fingerprint: shownFingerprint(list) } };
+    const context = options.staticList ? "static" : JSON.stringify(options.context());
+    if (cache === undefined || cache.tools !== tools || cache.context !== context) {
+      cache = { tools, context, shown: shownOf(options, tools) };
+    }
     return cache.shown;
   }
 
@@ -78,6 +75,7 @@ export function createCore(options: EndpointOptions): Core {
   }
 
   const known = new WeakSet<Session>();
+  upstream.onTurn = () => lists.follow();
   let earlier: string | undefined;
   const core: Core = {
     options,
@@ -108,8 +106,14 @@ export function createCore(options: EndpointOptions): Core {
       core.sessionOf(modernUid);
     },
   };
-  upstream.onTurn = () => lists.follow();
   return core;
+}
+
+/** What is shown of these tools in the context of this moment. */
+function shownOf(options: EndpointOptions, tools: readonly ToolDefinition[]): Shown {
+  const allowed = options.staticList ? tools : visible(tools, options.context(), options.policy);
+  const list = allowed.map((tool) => withoutPromise(options, tool));
+  return { tools: list, names: new Set(list.map(({ name }) => name)), fingerprint: shownFingerprint(list) };
 }
 
 /**

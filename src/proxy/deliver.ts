@@ -13,7 +13,8 @@ import { asked, controlSession, createControl, envelope, modernHeaders, plainHea
 import { finalMessage } from "./final.ts";
 import type { UpstreamOptions } from "./options.ts";
 import type { KeyPlace, Policy } from "./policy.ts";
-import { createUpstream, type HeaderList, type Upstream, type UpstreamAnswer } from "./upstream.ts";
+import { createUpstream, type Upstream } from "./upstream.ts";
+import type { HeaderList, UpstreamAnswer } from "./upstream-call.ts";
 
 export type UpstreamDelivererOptions = {
   readonly upstream: UpstreamOptions;

@@ -1,10 +1,18 @@
 /** The guards of the endpoint in their order, the rule about ids in error bodies, and legacy sessions. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import {
+  modernMeta,
+  post,
+  secret,
+  smallLimits,
+  type TestEndpoint,
+  testEndpoint,
+  until,
+} from "../../test/fixtures/upstreams/endpoint.ts";
 import { type ScriptedUpstream, scriptedUpstream } from "../../test/fixtures/upstreams/scripted.ts";
 import { seededRandom } from "../base/random.ts";
 import { PortTaken } from "./options.ts";
 import { newSessionUid, sealer } from "./session.ts";
-import { modernMeta, post, secret, smallLimits, type TestEndpoint, testEndpoint, until } from "./testing.ts";
 
 let upstream: ScriptedUpstream;
 let endpoint: TestEndpoint;

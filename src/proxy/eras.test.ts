@@ -1,12 +1,12 @@
 /** The official SDK client, in both eras, through the endpoint: upstream up, down, hanging, legacy-only, modern-only. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { secret, type TestEndpoint, testEndpoint, until } from "../../test/fixtures/upstreams/endpoint.ts";
 import {
   type ScriptedUpstream,
   scriptedUpstream,
   toolNamed,
 } from "../../test/fixtures/upstreams/scripted.ts";
-import { secret, type TestEndpoint, testEndpoint, until } from "./testing.ts";
 
 type Mode = "legacy" | "modern";
 const closers: (() => Promise<unknown> | unknown)[] = [];

@@ -4,7 +4,7 @@
 import { HttpFailure } from "../base/http/exchange.ts";
 import { SseTooLarge, sseEvents } from "../base/http/sse.ts";
 import { isObject, type JsonObject, type RawId } from "../wire/jsonrpc.ts";
-import type { UpstreamAnswer } from "./upstream.ts";
+import type { UpstreamAnswer } from "./upstream-call.ts";
 
 /** A parsed JSON object, or undefined. */
 export function parseObject(text: string): JsonObject | undefined {

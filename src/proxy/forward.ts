@@ -15,7 +15,7 @@ import { legacy } from "./legacy.ts";
 import { modern } from "./modern.ts";
 import { listChanged } from "./sessions.ts";
 import { type DownStream, messageEvent, openStream } from "./streams.ts";
-import type { HeaderList, UpstreamAnswer } from "./upstream.ts";
+import type { HeaderList, UpstreamAnswer } from "./upstream-call.ts";
 
 export type ForwardOptions = {
   /** Longest wait for the whole answer, ms. */

@@ -2,6 +2,14 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import {
+  modernMeta,
+  post,
+  secret,
+  type TestEndpoint,
+  testEndpoint,
+  until,
+} from "../../test/fixtures/upstreams/endpoint.ts";
+import {
   type ScriptedUpstream,
   scriptedUpstream,
   toolNamed,
@@ -10,7 +18,6 @@ import { toolDefinitions } from "../wire/tools.ts";
 import { shownFingerprint } from "./lists.ts";
 import { type Context, visible } from "./narrow.ts";
 import { openPolicy, parsePolicy, relayPolicy } from "./policy.ts";
-import { modernMeta, post, secret, type TestEndpoint, testEndpoint, until } from "./testing.ts";
 
 const closers: (() => Promise<unknown> | unknown)[] = [];
 afterEach(async () => {

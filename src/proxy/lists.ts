@@ -2,12 +2,13 @@
  * What the upstream offers, remembered per authorization. An answer replaces what is remembered, a failure never
  * does; what is remembered for one authorization is never shown under another (P3).
  */
-import { backoff } from "../base/backoff.ts";
+import { type Backoff, backoff } from "../base/backoff.ts";
 import { canonicalJson, fingerprint } from "../wire/id.ts";
 import { isObject, type JsonObject } from "../wire/jsonrpc.ts";
 import type { ToolDefinition } from "../wire/tools.ts";
 import type { Asked, Control } from "./control.ts";
 import type { EndpointOptions } from "./options.ts";
+import { within } from "./within.ts";
 
 export const listMethods = {
   "tools/list": "tools",
@@ -42,152 +43,173 @@ type Held = Map<string, readonly JsonObject[]>;
  * @param changed called after every answer that replaced the remembered tools
  */
 export function createLists(options: EndpointOptions, control: Control, changed: () => void): Lists {
-  const held: Held = new Map();
-  const running = new Map<string, Promise<ListAnswer>>();
-  const pauses = backoff({
-    baseMs: options.limits.deliveryBackoffBaseMs,
-    capMs: options.limits.listRetryCapMs,
-    random: options.random,
-  });
-  let stopTimer: (() => void) | undefined;
-  let following: "no" | "waiting" | "asking" | "asking, then again" = "no";
-  let failures = 0;
-  let closed = false;
+  return new ListKeeper(options, control, changed);
+}
 
-  /** Key of a remembered list: everything the upstream's answer depends on. */
-  const keyOf = (method: ListMethod) => {
-    const { relay, principal, profile, scopes } = options.authorization();
-    return JSON.stringify([relay, principal, profile, [...scopes].sort(), method]);
-  };
-  /** Name of a remembered list in the memory. */
-  const nameInMemory = (key: string) => `list:${fingerprint(key)}`;
-  let builtin: { key: string; tools: readonly ToolDefinition[] | undefined } | undefined;
-  /** The built-in tools for the scopes of this moment; made once per authorization, because schemas are costly. */
-  const builtinTools = () => {
-    const key = keyOf("tools/list");
-    if (builtin?.key !== key) builtin = { key, tools: options.builtin() };
-    return builtin.tools;
-  };
+class ListKeeper implements Lists {
+  readonly #options: EndpointOptions;
+  readonly #control: Control;
+  readonly #changed: () => void;
+  readonly #pauses: Backoff;
+  readonly #held: Held = new Map();
+  readonly #running = new Map<string, Promise<ListAnswer>>();
+  #builtin: { key: string; tools: readonly ToolDefinition[] | undefined } | undefined;
+  #stopTimer: (() => void) | undefined;
+  #following: "no" | "waiting" | "asking" | "asking, then again" = "no";
+  #failures = 0;
+  #closed = false;
 
-  async function fetchAll(method: ListMethod, key: string): Promise<ListAnswer> {
-    const items: JsonObject[] = [];
-    let cursor: unknown;
-    for (let page = 0; page < options.limits.listPagesMax; page += 1) {
-      const answer: Asked = await control.ask(method, cursor === undefined ? {} : { cursor });
-      if (answer.kind === "error") return { kind: "error", code: answer.code, message: answer.message };
-      if (answer.kind === "failed") return remembered(method, key);
-      const part = answer.result[listMethods[method]];
-      if (!Array.isArray(part)) return remembered(method, key);
-      items.push(...part.filter(isObject));
-      cursor = answer.result.nextCursor;
-      if (typeof cursor !== "string") return keep(method, key, items);
-    }
-    options.log.warn("an upstream list has too many pages", { method });
-    return remembered(method, key);
+  constructor(options: EndpointOptions, control: Control, changed: () => void) {
+    this.#options = options;
+    this.#control = control;
+    this.#changed = changed;
+    const { deliveryBackoffBaseMs: baseMs, listRetryCapMs: capMs } = options.limits;
+    this.#pauses = backoff({ baseMs, capMs, random: options.random });
   }
 
-  function keep(method: ListMethod, key: string, items: readonly JsonObject[]): ListAnswer {
-    // The token may have changed between two pages: such an answer belongs to no authorization.
-    if (key !== keyOf(method)) return remembered(method, keyOf(method));
-    const before = held.get(key);
-    const ordered = stableOrder(items, before ?? []);
-    const same = before !== undefined && canonicalJson(before) === canonicalJson(ordered);
-    held.set(key, ordered);
-    if (held.size > 64) held.delete(held.keys().next().value ?? "");
-    if (!same) {
-      options.memory
-        .save(nameInMemory(key), ordered)
-        .catch((error: unknown) => options.log.warn("a list could not be remembered", { method, error }));
-      if (method === "tools/list") changed();
-    }
-    return { kind: "list", items: ordered, fresh: true };
+  ask(method: ListMethod): Promise<ListAnswer> {
+    return this.#within(method, this.#options.limits.lastKnownAnswerMs);
   }
 
-  function remembered(method: ListMethod, key: string): ListAnswer {
-    if (method === "tools/list" && key === keyOf(method))
-      return { kind: "list", items: tools(), fresh: false };
-    return { kind: "list", items: held.get(key) ?? [], fresh: false };
+  tools(): readonly ToolDefinition[] {
+    const key = this.#keyOf("tools/list");
+    const known = this.#held.get(key) as readonly ToolDefinition[] | undefined;
+    return known ?? this.#builtinTools(key) ?? noTools;
   }
 
-  function tools(): readonly ToolDefinition[] {
-    const known = held.get(keyOf("tools/list"));
-    return (known as readonly ToolDefinition[] | undefined) ?? builtinTools() ?? noTools;
+  knowsTools(): boolean {
+    const key = this.#keyOf("tools/list");
+    return this.#held.has(key) || this.#builtinTools(key) !== undefined;
   }
 
-  /** One request at a time per list and authorization; whoever comes meanwhile gets the same answer. */
-  function fetchOnce(method: ListMethod): Promise<ListAnswer> {
-    const key = keyOf(method);
-    const now = running.get(key);
-    if (now !== undefined) return now;
-    const asked = fetchAll(method, key).finally(() => running.delete(key));
-    running.set(key, asked);
-    return asked;
+  async refreshTools(waitMs: number): Promise<boolean> {
+    const answer = await this.#within("tools/list", waitMs);
+    return answer.kind === "list" && answer.fresh;
   }
 
-  function within(method: ListMethod, waitMs: number): Promise<ListAnswer> {
-    const key = keyOf(method);
-    return new Promise((resolve, reject) => {
-      const stop = options.clock.after(waitMs, () => resolve(remembered(method, key)));
-      fetchOnce(method)
-        .then((answer) => {
-          if (answer.kind === "list" && !answer.fresh) follow();
-          resolve(answer);
-        }, reject)
-        .finally(stop);
+  follow(): void {
+    if (this.#closed) return;
+    if (this.#following === "asking") this.#following = "asking, then again";
+    if (this.#following !== "no") return;
+    this.#following = "waiting";
+    const pauseMs = this.#failures === 0 ? 0 : this.#pauses.next();
+    this.#stopTimer = this.#options.clock.after(pauseMs, () => {
+      this.#following = "asking";
+      this.#askAnew()
+        .then((answered) => this.#asked(answered))
+        .catch((error: unknown) => this.#options.log.error("asking for the tools failed", { error }));
     });
   }
 
-  function follow(): void {
-    if (closed) return;
-    if (following === "asking") following = "asking, then again";
-    if (following !== "no") return;
-    following = "waiting";
-    stopTimer = options.clock.after(failures === 0 ? 0 : pauses.next(), () => {
-      following = "asking";
-      askAnew()
-        .then((answered) => {
-          const again = !answered || following === "asking, then again";
-          failures = answered ? 0 : failures + 1;
-          if (answered) pauses.reset();
-          following = "no";
-          if (again) follow();
-        })
-        .catch((error: unknown) => options.log.error("asking for the tools failed", { error }));
-    });
+  #asked(answered: boolean): void {
+    const again = !answered || this.#following === "asking, then again";
+    this.#failures = answered ? 0 : this.#failures + 1;
+    if (answered) this.#pauses.reset();
+    this.#following = "no";
+    if (again) this.follow();
   }
 
   /** A request that is on its way may have begun before the change that is to be seen: its end is awaited first. */
-  async function askAnew(): Promise<boolean> {
-    await running.get(keyOf("tools/list"));
-    const answer = await fetchOnce("tools/list");
+  async #askAnew(): Promise<boolean> {
+    await this.#running.get(this.#keyOf("tools/list"));
+    const answer = await this.#fetchOnce("tools/list");
     return answer.kind === "error" || answer.fresh;
   }
 
-  return {
-    tools,
-    follow,
-    ask: (method) => within(method, options.limits.lastKnownAnswerMs),
-    knowsTools: () => held.has(keyOf("tools/list")) || builtinTools() !== undefined,
-    async refreshTools(waitMs) {
-      const answer = await within("tools/list", waitMs);
-      return answer.kind === "list" && answer.fresh;
-    },
-    async load() {
-      for (const method of Object.keys(listMethods) as ListMethod[]) {
-        const key = keyOf(method);
-        if (held.has(key)) continue;
-        const value = await options.memory.load(nameInMemory(key)).catch((error: unknown) => {
-          options.log.warn("a remembered list could not be read", { method, error });
-          return undefined;
-        });
-        if (Array.isArray(value) && !held.has(key)) held.set(key, value.filter(isObject));
-      }
-    },
-    close() {
-      closed = true;
-      stopTimer?.();
-    },
-  };
+  async load(): Promise<void> {
+    for (const method of Object.keys(listMethods) as ListMethod[]) {
+      const key = this.#keyOf(method);
+      if (this.#held.has(key)) continue;
+      const value = await this.#options.memory.load(nameInMemory(key)).catch((error: unknown) => {
+        this.#options.log.warn("a remembered list could not be read", { method, error });
+        return undefined;
+      });
+      if (Array.isArray(value) && !this.#held.has(key)) this.#held.set(key, value.filter(isObject));
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#stopTimer?.();
+  }
+
+  /** Everything that the upstream's answer depends on. */
+  #keyOf(method: ListMethod): string {
+    const { relay, principal, profile, scopes } = this.#options.authorization();
+    return JSON.stringify([relay, principal, profile, [...scopes].sort(), method]);
+  }
+
+  /** The built-in tools for the scopes of this moment; made once per authorization, because schemas are costly. */
+  #builtinTools(key: string): readonly ToolDefinition[] | undefined {
+    if (this.#builtin?.key !== key) this.#builtin = { key, tools: this.#options.builtin() };
+    return this.#builtin.tools;
+  }
+
+  async #fetchAll(method: ListMethod, key: string): Promise<ListAnswer> {
+    const items: JsonObject[] = [];
+    let cursor: unknown;
+    for (let page = 0; page < this.#options.limits.listPagesMax; page += 1) {
+      const answer: Asked = await this.#control.ask(method, cursor === undefined ? {} : { cursor });
+      if (answer.kind === "error") return { kind: "error", code: answer.code, message: answer.message };
+      if (answer.kind === "failed") return this.#remembered(method, key);
+      const part = answer.result[listMethods[method]];
+      if (!Array.isArray(part)) return this.#remembered(method, key);
+      items.push(...part.filter(isObject));
+      cursor = answer.result.nextCursor;
+      if (typeof cursor !== "string") return this.#keep(method, key, items);
+    }
+    this.#options.log.warn("an upstream list has too many pages", { method });
+    return this.#remembered(method, key);
+  }
+
+  #keep(method: ListMethod, key: string, items: readonly JsonObject[]): ListAnswer {
+    // The token may have changed between two pages: such an answer belongs to no authorization.
+    if (key !== this.#keyOf(method)) return this.#remembered(method, this.#keyOf(method));
+    const before = this.#held.get(key);
+    const ordered = stableOrder(items, before ?? []);
+    if (before !== undefined && canonicalJson(before) === canonicalJson(ordered)) {
+      return { kind: "list", items: before, fresh: true };
+    }
+    this.#held.set(key, ordered);
+    if (this.#held.size > heldMax) this.#held.delete(this.#held.keys().next().value ?? "");
+    this.#options.memory
+      .save(nameInMemory(key), ordered)
+      .catch((error: unknown) => this.#options.log.warn("a list could not be remembered", { method, error }));
+    if (method === "tools/list") this.#changed();
+    return { kind: "list", items: ordered, fresh: true };
+  }
+
+  #remembered(method: ListMethod, key: string): ListAnswer {
+    const isCurrentTools = method === "tools/list" && key === this.#keyOf(method);
+    return { kind: "list", items: isCurrentTools ? this.tools() : (this.#held.get(key) ?? []), fresh: false };
+  }
+
+  /** One request at a time per list and authorization; whoever comes meanwhile gets the same answer. */
+  #fetchOnce(method: ListMethod): Promise<ListAnswer> {
+    const key = this.#keyOf(method);
+    const now = this.#running.get(key);
+    if (now !== undefined) return now;
+    const asked = this.#fetchAll(method, key).finally(() => this.#running.delete(key));
+    this.#running.set(key, asked);
+    return asked;
+  }
+
+  async #within(method: ListMethod, waitMs: number): Promise<ListAnswer> {
+    const asking = this.#fetchOnce(method).then((answer) => {
+      if (answer.kind === "list" && !answer.fresh) this.follow();
+      return answer;
+    });
+    const answer = await within(this.#options.clock, waitMs, asking);
+    return answer ?? this.#remembered(method, this.#keyOf(method));
+  }
+}
+
+/** Lists kept in memory at once: four per authorization. */
+const heldMax = 64;
+
+/** Name of a remembered list in the memory. */
+function nameInMemory(key: string): string {
+  return `list:${fingerprint(key)}`;
 }
 
 /** One value for "none", so that what is made from it can be kept. */

@@ -9,7 +9,7 @@ import type { Core } from "./core.ts";
 import { metaKey } from "./era.ts";
 import { listMethods } from "./lists.ts";
 import { discoverVersions, type Opening, offered } from "./openings.ts";
-import type { HeaderList } from "./upstream.ts";
+import type { HeaderList } from "./upstream-call.ts";
 import { within } from "./within.ts";
 
 /** Our lists may be narrowed at any moment and are cheap to ask for: none is current for longer than its answer, ms. */

@@ -1,5 +1,6 @@
 /** Policy files and the delivery of an outbox to a foreign upstream. */
 import { afterEach, describe, expect, test } from "bun:test";
+import { smallLimits } from "../../test/fixtures/upstreams/endpoint.ts";
 import { scriptedUpstream } from "../../test/fixtures/upstreams/scripted.ts";
 import { realClock } from "../base/clock.ts";
 import { createHttpClient } from "../base/http/client.ts";
@@ -8,7 +9,6 @@ import type { LaneRecord } from "../wire/lane.ts";
 import { DeliveryError } from "../wire/write.ts";
 import { upstreamDeliverer } from "./deliver.ts";
 import { PolicyError, parsePolicy, relayPolicy } from "./policy.ts";
-import { smallLimits } from "./testing.ts";
 
 const closers: (() => Promise<unknown> | unknown)[] = [];
 afterEach(async () => {

@@ -78,114 +78,130 @@ const carriedMax = 1_000;
 
 /** @param boot names this run of the endpoint, for event ids */
 export function createSessions(options: EndpointOptions, boot: string): Sessions {
-  const sessions = new Map<string, Session>();
-  const removed = new Set<string>();
-  const listeners = new Set<Listener>();
+  return new SessionBook(options, boot);
+}
 
-  function of(uid: string, facts?: SessionFacts): Session {
-    const known = sessions.get(uid);
+class SessionBook implements Sessions {
+  readonly #options: EndpointOptions;
+  readonly #boot: string;
+  readonly #sessions = new Map<string, Session>();
+  readonly #removed = new Set<string>();
+  readonly listeners = new Set<Listener>();
+
+  constructor(options: EndpointOptions, boot: string) {
+    this.#options = options;
+    this.#boot = boot;
+  }
+
+  of(uid: string, facts?: SessionFacts): Session {
+    const known = this.#sessions.get(uid);
     if (known !== undefined) {
-      sessions.delete(uid);
-      sessions.set(uid, known);
+      this.#sessions.delete(uid);
+      this.#sessions.set(uid, known);
       return known;
     }
-    const ring = new EventRing(boot, options.limits.resumeEventsMax);
+    const ring = new EventRing(this.#boot, this.#options.limits.resumeEventsMax);
     const session: Session = { uid, facts, shown: undefined, carried: [], ring, streams: new Set() };
-    sessions.set(uid, session);
-    if (sessions.size > options.limits.sessionsMax) dropIdle(session);
+    this.#sessions.set(uid, session);
+    if (this.#sessions.size > this.#options.limits.sessionsMax) this.#dropIdle(session);
     return session;
   }
 
   /** The longest unused session without a stream goes: its sealed id brings it back when it is used again. */
-  function dropIdle(spared: Session): void {
-    for (const session of sessions.values()) {
+  #dropIdle(spared: Session): void {
+    for (const session of this.#sessions.values()) {
       if (session === spared || session.streams.size > 0) continue;
-      sessions.delete(session.uid);
+      this.#sessions.delete(session.uid);
       return;
     }
   }
 
-  function arrived(session: Session): void {
+  arrived(session: Session): void {
     for (const carried of session.carried.splice(0)) {
       if (carried.signal.aborted) continue;
       if (!carried.done) session.carried.push(carried);
-      else markSeen(session, carried);
+      else this.#markSeen(session, carried);
     }
-    options.outbox?.seen(session.uid);
+    this.#options.outbox?.seen(session.uid);
   }
 
-  function markSeen(session: Session, { recordId, noticeIds, inboxSeq }: Carried): void {
-    if (recordId !== undefined) options.outbox?.answered(recordId, session.uid);
+  #markSeen(session: Session, { recordId, noticeIds, inboxSeq }: Carried): void {
+    if (recordId !== undefined) this.#options.outbox?.answered(recordId, session.uid);
     if (noticeIds !== undefined && noticeIds.length > 0)
-      options.outbox?.noticesAnswered(noticeIds, session.uid);
-    if (inboxSeq !== undefined) options.inboxSeen?.(inboxSeq);
+      this.#options.outbox?.noticesAnswered(noticeIds, session.uid);
+    if (inboxSeq !== undefined) this.#options.inboxSeen?.(inboxSeq);
   }
 
-  function tell(session: Session, text: string): boolean {
+  tell(session: Session, text: string): boolean {
     const newest = [...session.streams].at(-1);
     if (newest === undefined) return false;
     return newest.write(messageEvent(text, session.ring.add(text)));
   }
 
-  function announce(method: string): void {
+  announce(method: string): void {
     const text = notificationText(method);
-    for (const session of sessions.values()) tell(session, text);
-    for (const listener of listeners) {
+    for (const session of this.#sessions.values()) this.tell(session, text);
+    for (const listener of this.listeners) {
       if (listener.wants.has(method)) listener.stream.write(messageEvent(listener.text(method, {})));
     }
   }
 
-  return {
-    of,
-    arrived,
-    tell,
-    announce,
-    listeners,
-    carry(session, carried) {
-      session.carried.push(carried);
-      if (session.carried.length > carriedMax) session.carried.shift();
-    },
-    remove(uid) {
-      for (const stream of sessions.get(uid)?.streams ?? []) stream.close();
-      sessions.delete(uid);
-      removed.add(uid);
-      const oldest = removed.size > options.limits.sessionsMax ? removed.values().next().value : undefined;
-      if (oldest !== undefined) removed.delete(oldest);
-      options.memory
-        .save(removedKey, [...removed])
-        .catch((error: unknown) => options.log.warn("ended sessions could not be remembered", { error }));
-    },
-    isRemoved: (uid) => removed.has(uid),
-    shownChanged(fingerprint) {
-      const text = notificationText(listChanged.tools);
-      for (const session of sessions.values()) {
-        if (session.shown === undefined || session.shown === fingerprint) continue;
-        if (tell(session, text)) session.shown = fingerprint;
-      }
-      for (const listener of listeners) {
-        if (listener.shown === undefined || listener.shown === fingerprint) continue;
-        if (!listener.wants.has(listChanged.tools)) continue;
-        if (listener.stream.write(messageEvent(listener.text(listChanged.tools, {}))))
-          listener.shown = fingerprint;
-      }
-    },
-    shownTo(session, fingerprint) {
-      session.shown = fingerprint;
-      // With several modern clients it cannot be known which of them asked: each is told of its own change.
-      if (session.uid === modernUid && listeners.size === 1) {
-        for (const listener of listeners) listener.shown = fingerprint;
-      }
-    },
-    all: () => sessions.values(),
-    get count() {
-      return sessions.size;
-    },
-    async loadRemoved() {
-      const value = await options.memory.load(removedKey).catch((error: unknown) => {
-        options.log.warn("ended sessions could not be read", { error });
-        return undefined;
-      });
-      if (Array.isArray(value)) for (const uid of value) removed.add(String(uid));
-    },
-  };
+  carry(session: Session, carried: Carried): void {
+    session.carried.push(carried);
+    if (session.carried.length > carriedMax) session.carried.shift();
+  }
+
+  remove(uid: string): void {
+    for (const stream of this.#sessions.get(uid)?.streams ?? []) stream.close();
+    this.#sessions.delete(uid);
+    this.#removed.add(uid);
+    const oldest =
+      this.#removed.size > this.#options.limits.sessionsMax ? this.#removed.values().next().value : undefined;
+    if (oldest !== undefined) this.#removed.delete(oldest);
+    this.#options.memory
+      .save(removedKey, [...this.#removed])
+      .catch((error: unknown) => this.#options.log.warn("ended sessions could not be remembered", { error }));
+  }
+
+  isRemoved(uid: string): boolean {
+    return this.#removed.has(uid);
+  }
+
+  shownChanged(fingerprint: string): void {
+    const text = notificationText(listChanged.tools);
+    for (const session of this.#sessions.values()) {
+      if (session.shown === undefined || session.shown === fingerprint) continue;
+      if (this.tell(session, text)) session.shown = fingerprint;
+    }
+    for (const listener of this.listeners) {
+      if (listener.shown === undefined || listener.shown === fingerprint) continue;
+      if (!listener.wants.has(listChanged.tools)) continue;
+      if (listener.stream.write(messageEvent(listener.text(listChanged.tools, {}))))
+        listener.shown = fingerprint;
+    }
+  }
+
+  shownTo(session: Session, fingerprint: string): void {
+    session.shown = fingerprint;
+    // With several modern clients it cannot be known which of them asked: each is told of its own change.
+    if (session.uid === modernUid && this.listeners.size === 1) {
+      for (const listener of this.listeners) listener.shown = fingerprint;
+    }
+  }
+
+  all(): Iterable<Session> {
+    return this.#sessions.values();
+  }
+
+  get count(): number {
+    return this.#sessions.size;
+  }
+
+  async loadRemoved(): Promise<void> {
+    const value = await this.#options.memory.load(removedKey).catch((error: unknown) => {
+      this.#options.log.warn("ended sessions could not be read", { error });
+      return undefined;
+    });
+    if (Array.isArray(value)) for (const uid of value) this.#removed.add(String(uid));
+  }
 }

@@ -8,7 +8,7 @@ import { modernVersion } from "./era.ts";
 import { finalMessage } from "./final.ts";
 import type { UpstreamParts } from "./options.ts";
 import type { SessionFacts } from "./session.ts";
-import type { HeaderList, UpstreamAnswer, UpstreamCall } from "./upstream.ts";
+import type { HeaderList, UpstreamAnswer, UpstreamCall } from "./upstream-call.ts";
 
 type Held = { id: string | undefined; version: string };
 
@@ -36,94 +36,101 @@ const jsonHeaders: HeaderList = [
 ];
 const encoder = new TextEncoder();
 
-export function upstreamSessions(
-  options: UpstreamParts,
-  send: (call: UpstreamCall) => Promise<UpstreamAnswer>,
-): UpstreamSessions {
-  const held = new Map<string, Held>();
-  const opening = new Map<string, Promise<Opened>>();
+type Send = (call: UpstreamCall) => Promise<UpstreamAnswer>;
+
+export function upstreamSessions(options: UpstreamParts, send: Send): UpstreamSessions {
+  return new SessionKeeper(options, send);
+}
+
+class SessionKeeper implements UpstreamSessions {
+  readonly #options: UpstreamParts;
+  readonly #send: Send;
+  readonly #held = new Map<string, Held>();
+  readonly #opening = new Map<string, Promise<Opened>>();
   /** The version of an upstream that gave no session id: it needs no initialize before a call. */
-  let sessionless: string | undefined;
+  #sessionless: string | undefined;
 
-  const headersOf = ({ id, version }: Held): HeaderList => [
-    ["MCP-Protocol-Version", version],
-    ...(id === undefined ? [] : [["Mcp-Session-Id", id] as const]),
-  ];
-  const opened = (session: Held, result: JsonObject | undefined): Opened => ({
-    kind: "opened",
-    id: session.id,
-    headers: headersOf(session),
-    result,
-  });
-  const keep = (uid: string, session: Held) => {
-    held.delete(uid);
-    held.set(uid, session);
-    const oldest = held.size > options.limits.sessionsMax ? held.keys().next().value : undefined;
-    if (oldest !== undefined) end(oldest);
-  };
+  constructor(options: UpstreamParts, send: Send) {
+    this.#options = options;
+    this.#send = send;
+  }
 
-  async function initialise(facts: SessionFacts, params: JsonObject, retryMs: number): Promise<Opened> {
-    const { upstreamConnectMs, lastKnownAnswerMs, deliveryAttemptMs } = options.limits;
-    const deadlineMs = Math.max(upstreamConnectMs, lastKnownAnswerMs, deliveryAttemptMs);
+  open(facts: SessionFacts, params: JsonObject, retryMs: number): Promise<Opened> {
+    const running = this.#initialise(facts, params, retryMs).finally(() => {
+      if (this.#opening.get(facts.uid) === running) this.#opening.delete(facts.uid);
+    });
+    this.#opening.set(facts.uid, running);
+    return running;
+  }
+
+  async ensure(facts: SessionFacts, retryMs: number): Promise<Opened> {
+    const session = this.#held.get(facts.uid);
+    if (session !== undefined) return opened(session, undefined);
+    if (this.#sessionless !== undefined)
+      return opened({ id: undefined, version: this.#sessionless }, undefined);
+    return this.#opening.get(facts.uid) ?? this.open(facts, silentParams(this.#options, facts), retryMs);
+  }
+
+  forget(uid: string, id: string | undefined): void {
+    if (id === undefined) this.#sessionless = undefined;
+    if (this.#held.get(uid)?.id === id) this.#held.delete(uid);
+  }
+
+  end(uid: string): void {
+    const session = this.#held.get(uid);
+    this.#held.delete(uid);
+    if (session?.id === undefined) return;
+    const deadlineMs = this.#options.limits.upstreamConnectMs;
+    const headers = headersOf(session);
+    this.#send({ method: "DELETE", headers, deadlineMs, retryMs: 0, repeatable: true }).catch(
+      (error: unknown) => this.#options.log.debug("an upstream session could not be ended", { error }),
+    );
+  }
+
+  held(uid: string): HeaderList | undefined {
+    const session = this.#held.get(uid);
+    return session?.id === undefined ? undefined : headersOf(session);
+  }
+
+  #keep(uid: string, session: Held): void {
+    this.#held.delete(uid);
+    this.#held.set(uid, session);
+    const over = this.#held.size > this.#options.limits.sessionsMax;
+    const oldest = over ? this.#held.keys().next().value : undefined;
+    if (oldest !== undefined) this.end(oldest);
+  }
+
+  async #initialise(facts: SessionFacts, params: JsonObject, retryMs: number): Promise<Opened> {
+    const { clock, limits } = this.#options;
+    const deadlineMs = limits.deliveryAttemptMs;
+    using limit = deadline(clock, deadlineMs, "Opening an upstream session");
+    const common = { deadlineMs, signal: limit.signal, repeatable: true };
     const body = encoder.encode(requestText(openId, "initialize", params));
-    let id: string | undefined;
-    using limit = deadline(options.clock, deadlineMs, "Opening an upstream session");
-    const { signal } = limit;
-    const answer = await send({ headers: jsonHeaders, body, deadlineMs, retryMs, signal, repeatable: true });
-    if (answer.kind === "stream" || answer.kind === "json") id = answer.sessionId;
-    const message = await finalMessage(answer, openId, options.limits.sseEventBytesMax);
+    const answer = await this.#send({ ...common, headers: jsonHeaders, body, retryMs });
+    const id = answer.kind === "stream" || answer.kind === "json" ? answer.sessionId : undefined;
+    const message = await finalMessage(answer, openId, limits.sseEventBytesMax);
     const result = message?.result;
     if (!isObject(result)) return { kind: "failed", answer: asFailure(answer, message) };
     const version = typeof result.protocolVersion === "string" ? result.protocolVersion : facts.version;
     const session: Held = { id, version };
-    sessionless = id === undefined ? version : undefined;
-    keep(facts.uid, session);
-    await send({
+    this.#sessionless = id === undefined ? version : undefined;
+    this.#keep(facts.uid, session);
+    await this.#send({
+      ...common,
       headers: [...jsonHeaders, ...headersOf(session)],
       body: encoder.encode(notificationText("notifications/initialized")),
-      deadlineMs,
       retryMs: 0,
-      repeatable: true,
     });
     return opened(session, result);
   }
+}
 
-  function open(facts: SessionFacts, params: JsonObject, retryMs: number): Promise<Opened> {
-    const running = initialise(facts, params, retryMs).finally(() => {
-      if (opening.get(facts.uid) === running) opening.delete(facts.uid);
-    });
-    opening.set(facts.uid, running);
-    return running;
-  }
+function headersOf({ id, version }: Held): HeaderList {
+  return [["MCP-Protocol-Version", version], ...(id === undefined ? [] : [["Mcp-Session-Id", id] as const])];
+}
 
-  function end(uid: string): void {
-    const session = held.get(uid);
-    held.delete(uid);
-    if (session?.id === undefined) return;
-    const deadlineMs = options.limits.upstreamConnectMs;
-    send({ method: "DELETE", headers: headersOf(session), deadlineMs, retryMs: 0, repeatable: true }).catch(
-      (error: unknown) => options.log.debug("an upstream session could not be ended", { error }),
-    );
-  }
-
-  return {
-    open,
-    end,
-    async ensure(facts, retryMs) {
-      const session = held.get(facts.uid);
-      if (session !== undefined) return opened(session, undefined);
-      if (sessionless !== undefined) return opened({ id: undefined, version: sessionless }, undefined);
-      return opening.get(facts.uid) ?? open(facts, silentParams(options, facts), retryMs);
-    },
-    forget(uid, id) {
-      if (id === undefined) sessionless = undefined;
-      if (held.get(uid)?.id === id) held.delete(uid);
-    },
-    held(uid) {
-      const session = held.get(uid);
-      return session === undefined ? undefined : headersOf(session);
-    },
-  };
+function opened(session: Held, result: JsonObject | undefined): Opened {
+  return { kind: "opened", id: session.id, headers: headersOf(session), result };
 }
 
 /** The initialize of a session that the agent believes to be open: what it declared, in our name. */

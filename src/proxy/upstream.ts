@@ -4,38 +4,13 @@
  */
 
 import { sleep } from "../base/clock.ts";
-import type { HttpResponse } from "../base/http/exchange.ts";
-import { HttpFailure, readBody } from "../base/http/exchange.ts";
+import { HttpFailure, type HttpResponse, readBody } from "../base/http/exchange.ts";
 import { isEventStreamType, isJsonType } from "../base/http/guard.ts";
 import { isObject, type JsonObject, rpcCode } from "../wire/jsonrpc.ts";
 import type { UpstreamParts, UpstreamState } from "./options.ts";
 import type { SessionFacts } from "./session.ts";
+import type { UpstreamAnswer, UpstreamCall } from "./upstream-call.ts";
 import { type UpstreamSessions, upstreamSessions } from "./upstream-sessions.ts";
-
-export type HeaderList = readonly (readonly [name: string, value: string])[];
-
-export type UpstreamCall = {
-  readonly method?: "POST" | "GET" | "DELETE";
-  readonly headers: HeaderList;
-  readonly body?: Uint8Array | undefined;
-  /** Legacy session the call belongs to; undefined for modern calls. */
-  readonly session?: SessionFacts | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** For the whole answer when it is JSON, for its head when it is a stream; ms. */
-  readonly deadlineMs: number;
-  /** How long a call of which certainly nothing was sent may be tried again, ms. */
-  readonly retryMs: number;
-  /** Doing it twice is harmless: it may be sent again after an unknown end too. */
-  readonly repeatable: boolean;
-};
-
-/** How the upstream answered. `ran` is what the agent is told when there is no answer. */
-export type UpstreamAnswer =
-  | { kind: "json"; status: number; bytes: Uint8Array; sessionId: string | undefined }
-  | { kind: "stream"; response: HttpResponse; sessionId: string | undefined }
-  | { kind: "accepted" }
-  | { kind: "refused"; status: number; reason: string; error: JsonObject | undefined }
-  | { kind: "unreachable"; cause: string; ran: "no" | "unknown" };
 
 export type Upstream = {
   send(call: UpstreamCall): Promise<UpstreamAnswer>;
@@ -51,115 +26,125 @@ export type Upstream = {
 const pauseMs = { first: 25, most: 400 };
 
 export function createUpstream(options: UpstreamParts): Upstream {
-  const { clock } = options;
-  let state: UpstreamState = { reach: "unknown", since: clock.now(), lastError: undefined };
-  let refreshing: Promise<boolean> | undefined;
+  return new UpstreamLink(options);
+}
 
-  const note = (answer: UpstreamAnswer): UpstreamAnswer => {
+class UpstreamLink implements Upstream {
+  readonly #options: UpstreamParts;
+  #state: UpstreamState;
+  #refreshing: Promise<boolean> | undefined;
+  readonly sessions: UpstreamSessions;
+  readonly eras: Upstream["eras"] = { modern: undefined, legacy: undefined };
+  onTurn = () => {};
+
+  constructor(options: UpstreamParts) {
+    this.#options = options;
+    this.#state = { reach: "unknown", since: options.clock.now(), lastError: undefined };
+    this.sessions = upstreamSessions(options, (call) => this.#attempts(call));
+  }
+
+  state(): UpstreamState {
+    return this.#state;
+  }
+
+  send(call: UpstreamCall): Promise<UpstreamAnswer> {
+    return call.session === undefined ? this.#attempts(call) : this.#inSession(call, call.session);
+  }
+
+  #note(answer: UpstreamAnswer): void {
     const reach = answer.kind === "unreachable" ? "down" : "up";
+    const before = this.#state.reach;
+    if (reach === before) return;
     const lastError = answer.kind === "unreachable" ? answer.cause : undefined;
-    if (reach === state.reach) return answer;
-    const before = state.reach;
-    state = { reach, since: clock.now(), lastError };
-    options.log.info(reach === "up" ? "the upstream answers" : "the upstream does not answer", { lastError });
-    options.onState?.(state);
-    if (reach === "down" || before === "down") upstream.onTurn();
-    return answer;
-  };
-  const refreshOnce = () => {
-    refreshing ??= options.upstream
+    const { clock, log, onState } = this.#options;
+    this.#state = { reach, since: clock.now(), lastError };
+    log.info(reach === "up" ? "the upstream answers" : "the upstream does not answer", { lastError });
+    onState?.(this.#state);
+    if (reach === "down" || before === "down") this.onTurn();
+  }
+
+  /** One refresh at a time, shared by all who got a 401 meanwhile. */
+  #refreshOnce(): Promise<boolean> {
+    this.#refreshing ??= this.#options.upstream
       .refresh()
       .catch((error: unknown) => {
-        options.log.warn("the token could not be refreshed", { error });
+        this.#options.log.warn("the token could not be refreshed", { error });
         return false;
       })
       .finally(() => {
-        refreshing = undefined;
+        this.#refreshing = undefined;
       });
-    return refreshing;
-  };
-
-  const upstream: Upstream = {
-    eras: { modern: undefined, legacy: undefined },
-    onTurn: () => {},
-    state: () => state,
-    sessions: upstreamSessions(options, (call) => attempts(call)),
-    async send(call) {
-      return call.session === undefined ? attempts(call) : inSession(call, call.session);
-    },
-  };
+    return this.#refreshing;
+  }
 
   /** Sends within the legacy session, opening it first when needed, and once more when the upstream forgot it. */
-  async function inSession(call: UpstreamCall, facts: SessionFacts): Promise<UpstreamAnswer> {
+  async #inSession(call: UpstreamCall, facts: SessionFacts): Promise<UpstreamAnswer> {
     for (let round = 0; ; round += 1) {
-      const opened = await upstream.sessions.ensure(facts, call.retryMs);
+      const opened = await this.sessions.ensure(facts, call.retryMs);
       if (opened.kind === "failed") {
-        if (opened.answer.kind === "refused" && refusesLegacy(opened.answer.error))
-          upstream.eras.legacy = false;
+        if (opened.answer.kind === "refused" && refusesLegacy(opened.answer.error)) this.eras.legacy = false;
         return notRun(opened.answer);
       }
-      const answer = await attempts({ ...call, headers: [...call.headers, ...opened.headers] });
+      const answer = await this.#attempts({ ...call, headers: [...call.headers, ...opened.headers] });
       if (round > 0 || !isSessionLost(answer, opened.id)) return answer;
-      options.log.info("the upstream forgot a session; opening it again", { session: facts.uid });
-      upstream.sessions.forget(facts.uid, opened.id);
+      this.#options.log.info("the upstream forgot a session; opening it again", { session: facts.uid });
+      this.sessions.forget(facts.uid, opened.id);
     }
   }
 
   /** Sends until there is an answer, within the budget; refreshes the token once. */
-  async function attempts(call: UpstreamCall): Promise<UpstreamAnswer> {
-    const end = clock.monotonic() + call.retryMs;
+  async #attempts(call: UpstreamCall): Promise<UpstreamAnswer> {
+    const end = this.#options.clock.monotonic() + call.retryMs;
     let refreshed = false;
     for (let round = 0; ; round += 1) {
-      const answer = await once(call);
+      const answer = await this.#once(call);
       if (answer.kind === "refused" && answer.status === 401 && !refreshed) {
         refreshed = true;
-        if (await refreshOnce()) continue;
+        if (await this.#refreshOnce()) continue;
       }
-      note(answer);
+      this.#note(answer);
       if (answer.kind !== "unreachable" || !(answer.ran === "no" || call.repeatable)) return answer;
       const pause = Math.min(pauseMs.most, pauseMs.first * 2 ** round);
-      if (clock.monotonic() + pause >= end || call.signal?.aborted === true) return answer;
-      await sleep(clock, pause, call.signal);
+      if (this.#options.clock.monotonic() + pause >= end || call.signal?.aborted === true) return answer;
+      await sleep(this.#options.clock, pause, call.signal);
     }
   }
 
-  async function once(call: UpstreamCall): Promise<UpstreamAnswer> {
-    const token = options.upstream.credential();
+  async #once(call: UpstreamCall): Promise<UpstreamAnswer> {
+    const token = this.#options.upstream.credential();
     const headers =
       token === undefined ? call.headers : [...call.headers, ["Authorization", `Bearer ${token}`] as const];
     try {
-      const response = await options.upstream.client.request({
+      const response = await this.#options.upstream.client.request({
         method: call.method ?? "POST",
-        path: options.upstream.path,
+        path: this.#options.upstream.path,
         headers,
         body: call.body,
         signal: call.signal,
         headDeadlineMs: call.deadlineMs,
       });
-      return await take(response, call.deadlineMs);
+      return await this.#take(response, call.deadlineMs);
     } catch (error) {
       if (!(error instanceof HttpFailure)) throw error;
       return { kind: "unreachable", cause: error.message, ran: error.sent };
     }
   }
 
-  async function take(response: HttpResponse, deadlineMs: number): Promise<UpstreamAnswer> {
+  async #take(response: HttpResponse, deadlineMs: number): Promise<UpstreamAnswer> {
     const { status } = response;
     const type = response.header("content-type");
     const sessionId = response.header("mcp-session-id");
     if (status >= 200 && status < 300 && isEventStreamType(type))
       return { kind: "stream", response, sessionId };
-    const stop = clock.after(deadlineMs, () => response.cancel());
+    const stop = this.#options.clock.after(deadlineMs, () => response.cancel());
     try {
-      const bytes = await readBody(response, options.limits.sseEventBytesMax);
+      const bytes = await readBody(response, this.#options.limits.sseEventBytesMax);
       const answer = sort(status, bytes, type);
       return answer.kind === "json" ? { ...answer, sessionId } : answer;
     } finally {
       stop();
     }
   }
-
-  return upstream;
 }
 
 /** True when the refusal of an initialize says that the upstream has only the modern era. */

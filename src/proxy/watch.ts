@@ -11,7 +11,7 @@ import { controlSession, envelope, modernHeaders } from "./control.ts";
 import type { Core } from "./core.ts";
 import { parseObject } from "./final.ts";
 import { listChanged } from "./sessions.ts";
-import type { UpstreamAnswer } from "./upstream.ts";
+import type { UpstreamAnswer } from "./upstream-call.ts";
 
 const encoder = new TextEncoder();
 

@@ -1,0 +1,29 @@
+/** One request to the upstream and what can come of it: the words that everything around the upstream shares. */
+import type { HttpResponse } from "../base/http/exchange.ts";
+import type { JsonObject } from "../wire/jsonrpc.ts";
+import type { SessionFacts } from "./session.ts";
+
+export type HeaderList = readonly (readonly [name: string, value: string])[];
+
+export type UpstreamCall = {
+  readonly method?: "POST" | "GET" | "DELETE";
+  readonly headers: HeaderList;
+  readonly body?: Uint8Array | undefined;
+  /** Legacy session the call belongs to; undefined for modern calls. */
+  readonly session?: SessionFacts | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** For the whole answer when it is JSON, for its head when it is a stream; ms. */
+  readonly deadlineMs: number;
+  /** How long a call of which certainly nothing was sent may be tried again, ms. */
+  readonly retryMs: number;
+  /** Doing it twice is harmless: it may be sent again after an unknown end too. */
+  readonly repeatable: boolean;
+};
+
+/** How the upstream answered. `ran` is what the agent is told when there is no answer. */
+export type UpstreamAnswer =
+  | { kind: "json"; status: number; bytes: Uint8Array; sessionId: string | undefined }
+  | { kind: "stream"; response: HttpResponse; sessionId: string | undefined }
+  | { kind: "accepted" }
+  | { kind: "refused"; status: number; reason: string; error: JsonObject | undefined }
+  | { kind: "unreachable"; cause: string; ran: "no" | "unknown" };
