@@ -11,6 +11,7 @@ import { realClock } from "./base/clock.ts";
 import { privateFolder } from "./base/file.ts";
 import { createHttpClient } from "./base/http/client.ts";
 import type { Log } from "./base/log.ts";
+import { processStart } from "./base/process.ts";
 import { realRandom } from "./base/random.ts";
 import { limits } from "./limits.ts";
 import { listRecords, type OutboxHandle, openOutbox } from "./outbox/outbox.ts";
@@ -25,6 +26,7 @@ import { type EndpointFile, loadEndpointFile, saveEndpointPort } from "./runner/
 import { obtainCredential } from "./runner/enrol.ts";
 import { askControl, type LocalPlace, localPlaces, ownedRecords } from "./runner/local.ts";
 import { folderMemory } from "./runner/memory.ts";
+import { openScratch, type Scratch, sweepScratch } from "./runner/scratch.ts";
 import { type TokenKeeper, tokenKeeper } from "./runner/token.ts";
 import { awaitRelay } from "./sdk/await-relay.ts";
 import { type Client, createClient } from "./sdk/client.ts";
@@ -72,6 +74,8 @@ export type Parts = {
   closing: AbortController;
   /** Undefined in direct mode, and until it listens. */
   endpoint: Endpoint | undefined;
+  /** Folder for the session's short-lived files. */
+  scratch: Scratch | undefined;
   feed: FeedState | "ended";
 };
 
@@ -125,9 +129,23 @@ export async function openParts(options: RunnerOptions): Promise<Parts> {
     ...{ options, credential, folder, relay, tokens, directory, outbox, acknowledge },
     closing: new AbortController(),
     endpoint: undefined,
+    scratch: undefined,
     feed: "connecting",
   };
   return parts;
+}
+
+/** Sweeps what killed runners of this home left of their sessions, and makes this session's folder. */
+export function openSessionScratch({ options }: Parts): Scratch {
+  const { home, agentName, log } = options;
+  const swept = sweepScratch(home, {
+    startOf: processStart,
+    now: realClock.now(),
+    unownedMs: limits.scratchUnownedMs,
+  });
+  if (swept.length > 0) log.info("Removed the scratch folders of sessions that were killed", { swept });
+  const owner = { pid: process.pid, startTime: processStart(process.pid) ?? "unknown" };
+  return openScratch(home, `${agentName}-${process.pid}`, owner);
 }
 
 /** The endpoint at the address served before; undefined in direct mode. */

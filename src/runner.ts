@@ -17,7 +17,14 @@ import { limits } from "./limits.ts";
 import type { ControlServer } from "./runner/control.ts";
 import { loadEndpointFile } from "./runner/endpoint-file.ts";
 import { type RunnerInfo, readInfoFile, removeInfoFile, writeInfoFile } from "./runner/info-file.ts";
-import { openControl, openEndpoint, openParts, type Parts, type RunnerOptions } from "./runner-parts.ts";
+import {
+  openControl,
+  openEndpoint,
+  openParts,
+  openSessionScratch,
+  type Parts,
+  type RunnerOptions,
+} from "./runner-parts.ts";
 import { followFeed } from "./sdk/feed.ts";
 import { mcpPath } from "./wire/api.ts";
 import { RelayError } from "./wire/error.ts";
@@ -51,6 +58,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   let control: ControlServer | undefined;
   try {
     await endPredecessor(folder, options.log);
+    parts.scratch = openSessionScratch(parts);
     const saved = loadEndpointFile(folder, "proxy", realRandom);
     parts.endpoint = await openEndpoint(parts, saved);
     control = openControl(parts);
@@ -75,6 +83,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     control?.close();
     await parts.endpoint?.close();
     await parts.outbox.close();
+    parts.scratch?.close();
     throw error;
   }
 }
@@ -125,7 +134,7 @@ function launch(parts: Parts, session: SessionFacts, onChild: (child: ProcessIde
       settings: {},
       args: options.args,
       cwd: options.cwd,
-      environment: scrubbedEnvironment(options.environment),
+      environment: sessionEnvironment(parts),
       find: findProgram,
       toolCallMs: limits.agentToolCallMs,
       mcpStartMs: limits.agentMcpStartMs,
@@ -142,6 +151,11 @@ function launch(parts: Parts, session: SessionFacts, onChild: (child: ProcessIde
     limits,
     onChild,
   });
+}
+
+function sessionEnvironment({ options, scratch }: Parts): Record<string, string> {
+  const environment = scrubbedEnvironment(options.environment);
+  return scratch === undefined ? environment : { ...environment, AGENT_RELAY_SCRATCH: scratch.path };
 }
 
 /** Keeps the token alive and follows the feed, in the background, until the runner closes. */
@@ -208,6 +222,7 @@ async function closeAll(parts: Parts, control: ControlServer): Promise<{ left: n
   closing.abort();
   const left = outbox.status().depth;
   await outbox.close();
+  parts.scratch?.close();
   removeInfoFile(folder);
   return { left, folder };
 }

@@ -16,6 +16,14 @@ const logLevel = () =>
 const port = (fallback: number, what: string) =>
   new Option("--port <n>", what).argParser(wholeNumber("--port", 0, 65_535)).default(fallback);
 
+/** What the option parser has to say, as one line. */
+export function errorLine(text: string): string {
+  return `agent-relay: ${text
+    .trim()
+    .replace(/^error: /, "")
+    .replaceAll(/\s*\n\s*/g, " ")}\n`;
+}
+
 type SetExit = (code: number) => void;
 type Flags = { json?: boolean };
 
@@ -27,7 +35,7 @@ export function addCommands(program: Command, version: string, setExit: SetExit)
   for (const command of [program, ...program.commands, ...program.commands.flatMap((c) => c.commands)]) {
     command.exitOverride();
     command.configureOutput({
-      outputError: (text, write) => write(`agent-relay: ${text.replace(/^error: /, "")}`),
+      outputError: (text, write) => write(errorLine(text)),
     });
   }
 }

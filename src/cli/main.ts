@@ -4,7 +4,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { version } from "../../package.json" with { type: "json" };
-import { addCommands } from "./commands.ts";
+import { addCommands, errorLine } from "./commands.ts";
 import { describeFailure, exitCodes } from "./print.ts";
 
 process.exitCode = await main(process.argv.slice(2));
@@ -21,7 +21,7 @@ async function main(args: string[]): Promise<number> {
     .exitOverride()
     .showSuggestionAfterError()
     .configureHelp({ sortSubcommands: false })
-    .configureOutput({ outputError: (text, write) => write(`agent-relay: ${text.replace(/^error: /, "")}`) })
+    .configureOutput({ outputError: (text, write) => write(errorLine(text)) })
     .addHelpText("after", exitHelp);
   addCommands(program, version, (exit) => {
     code = exit;

@@ -2,7 +2,7 @@
  * What a runner keeps of itself at one relay: its long-lived token, the agent it runs, and the agent's runtime
  * token. One 0600 file per relay and agent name; every change is on disk before it is used.
  */
-import { readdirSync } from "node:fs";
+import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { isMissing, privateFolder, readPrivate, writePrivate } from "../base/file.ts";
@@ -57,13 +57,17 @@ export function loadCredential(home: string, relayId: RelayId, agentName: string
   return parse(credentialPath(home, relayId, agentName));
 }
 
-/** All credentials of a home. */
+/** All credentials of a home, the one stored last first: of two with the same address it is the one in use. */
 export function listCredentials(home: string): Credential[] {
-  return folders(join(home, "runners")).flatMap((relayId) =>
+  const paths = folders(join(home, "runners")).flatMap((relayId) =>
     folders(join(home, "runners", relayId))
       .filter((name) => name.endsWith(".json"))
-      .flatMap((name) => parse(join(home, "runners", relayId, name)) ?? []),
+      .map((name) => join(home, "runners", relayId, name)),
   );
+  return paths
+    .map((path) => ({ credential: parse(path), storedAt: lstatSync(path).mtimeMs }))
+    .sort((a, b) => b.storedAt - a.storedAt)
+    .flatMap(({ credential }) => credential ?? []);
 }
 
 /** True when the relay has accepted the runner token. */
@@ -73,8 +77,8 @@ export function isEnrolled(credential: Credential | undefined): credential is En
 
 /** Stores the credential; it is on disk when this returns. */
 export function saveCredential(home: string, credential: Credential): void {
-  privateFolder(join(home, "runners"));
-  privateFolder(join(home, "runners", credential.relayId));
+  for (const path of [home, join(home, "runners"), join(home, "runners", credential.relayId)])
+    privateFolder(path);
   writePrivate(
     credentialPath(home, credential.relayId, credential.agentName),
     `${JSON.stringify(credential, null, 2)}\n`,

@@ -3,7 +3,7 @@
  * operator's or host's token, which is read only then. The runner's secret is on disk before the relay hears its
  * hash, so an enrolment whose answer was lost is simply repeated. A definite refusal leaves nothing behind.
  */
-import { rmdirSync, rmSync } from "node:fs";
+import { existsSync, rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Random } from "../base/random.ts";
 import type { OperationReply, OperationRequest } from "../wire/api.ts";
@@ -82,6 +82,7 @@ async function enrol(
       ? pending.secret
       : tokenText("runner", options.random.bytes(32));
   const waiting: Credential = { relayUrl, relayId, agentName, secret };
+  const madeHome = !existsSync(home);
   if (!isEnrolled(pending)) saveCredential(home, waiting);
   try {
     const reply = await options.enrolRunner(token, {
@@ -101,16 +102,18 @@ async function enrol(
     return enrolled;
   } catch (error) {
     if (error instanceof RelayError && error.retry !== "same-key" && !isEnrolled(pending)) {
-      forget(credentialPath(home, relayId, agentName));
+      forget(credentialPath(home, relayId, agentName), madeHome);
     }
     throw error;
   }
 }
 
 /** Removes a refused credential and the folders that only it needed. */
-function forget(path: string): void {
+function forget(path: string, madeHome: boolean): void {
   rmSync(path, { force: true });
-  for (const folder of [dirname(path), dirname(dirname(path)), dirname(dirname(dirname(path)))]) {
+  const ofRelay = dirname(path);
+  const runners = dirname(ofRelay);
+  for (const folder of [ofRelay, runners, ...(madeHome ? [dirname(runners)] : [])]) {
     try {
       rmdirSync(folder);
     } catch {

@@ -31,7 +31,7 @@ export function localPlaces(home: string): LocalPlace[] {
   return [...agents, ...proxies];
 }
 
-/** What the owner's control server answers; undefined when nobody serves there. Rejects when it refuses. */
+/** What the owner's control server answers; undefined when nobody serves there, or something else does. */
 export async function askControl(
   folder: string,
   path: (typeof controlPaths)[keyof typeof controlPaths],
@@ -40,7 +40,8 @@ export async function askControl(
   const secret = readPrivate(join(folder, "control.secret"))?.trim();
   const saved = readPrivate(join(folder, "control.json"));
   if (secret === undefined || saved === undefined) return undefined;
-  const { port } = z.object({ port: z.number() }).parse(JSON.parse(saved));
+  const port = portIn(saved);
+  if (port === undefined) return undefined;
   const response = await fetch(`http://127.0.0.1:${port}${path}`, {
     headers: { Authorization: `Bearer ${secret}` },
     redirect: "manual",
@@ -48,8 +49,16 @@ export async function askControl(
     // An HTTP proxy of the environment must not be asked for this machine's own address.
     proxy: "",
   }).catch(() => undefined);
-  // Another program may have the port by now: it does not know the secret's answer.
-  return response?.status === 200 ? await response.json() : undefined;
+  // Another program may have the port by now: what it answers says nothing.
+  return response?.status === 200 ? response.json().catch(() => undefined) : undefined;
+}
+
+function portIn(saved: string): number | undefined {
+  try {
+    return z.object({ port: z.number() }).parse(JSON.parse(saved)).port;
+  } catch {
+    return undefined; // A damaged file costs what the owner would have told, nothing else.
+  }
 }
 
 /** The records a running owner knows; undefined when nobody runs it. */

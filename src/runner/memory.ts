@@ -11,8 +11,8 @@ export type Memory = {
 };
 
 /**
- * A memory in a folder. Beyond `entriesMax` the answers that were not refreshed for longest are forgotten. A value that cannot be read or written is logged and treated as
- * unknown.
+ * A memory in a folder. Beyond `entriesMax` the answers that were not refreshed for longest are forgotten. A value
+ * that cannot be read or written is logged and treated as unknown.
  */
 export function folderMemory(folder: string, entriesMax: number, log: Log): Memory {
   const pathOf = (key: string) => {

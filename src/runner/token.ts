@@ -49,30 +49,39 @@ export function tokenKeeper(options: TokenKeeperOptions): TokenKeeper {
   let state: TokenState = isUsable(credential.agentToken, clock.now()) ? "fresh" : "stale";
   let running: Promise<boolean> | undefined;
 
-  const keep = (changes: Partial<EnrolledCredential>) => {
-    credential = { ...credential, ...changes };
-    options.save(credential);
+  const nextSecret = (): string => {
+    if (credential.nextSecret !== undefined) return credential.nextSecret;
+    const secret = tokenText("agent", random.bytes(32));
+    const asked = { ...credential, nextSecret: secret };
+    options.save(asked);
+    credential = asked;
+    return secret;
+  };
+
+  /** From here on it is used. When it cannot be stored, the secret on disk lets a later runner ask for it again. */
+  const take = (secret: string, reply: OperationReply<"mintAgentToken">) => {
+    const before = authorizationText(credential.agentToken);
+    const { jti, profile, scopes } = reply;
+    const lifetimeMs = Date.parse(reply.expiresAt) - Date.parse(reply.relayTime);
+    const agentToken: AgentToken = { secret, jti, profile, scopes, expiresAt: clock.now() + lifetimeMs };
+    credential = { ...credential, agentToken, nextSecret: undefined, profile, scopes };
+    // The answer to a secret asked for long ago: the token has ended, the next attempt gets a new one.
+    state = lifetimeMs > 0 ? "fresh" : "stale";
+    log.info("Agent token renewed", { jti, lifetimeMs });
+    try {
+      options.save(credential);
+    } catch (error) {
+      log.error("The agent token could not be stored", { error });
+    }
+    if (before !== authorizationText(agentToken)) options.onAuthorization();
   };
 
   const attempt = async (): Promise<boolean> => {
-    const secret = credential.nextSecret ?? tokenText("agent", random.bytes(32));
-    if (credential.nextSecret === undefined) keep({ nextSecret: secret });
     try {
-      const reply = await options.mint({ secretHash: tokenHash(secret) });
-      const lifetimeMs = Date.parse(reply.expiresAt) - Date.parse(reply.relayTime);
-      const before = authorizationText(credential.agentToken);
-      const agentToken: AgentToken = {
-        secret,
-        jti: reply.jti,
-        profile: reply.profile,
-        scopes: reply.scopes,
-        expiresAt: clock.now() + lifetimeMs,
-      };
-      keep({ agentToken, nextSecret: undefined, profile: reply.profile, scopes: reply.scopes });
-      state = "fresh";
-      log.info("Agent token renewed", { jti: reply.jti, lifetimeMs });
-      if (before !== authorizationText(agentToken)) options.onAuthorization();
-      return true;
+      const repeated = credential.nextSecret !== undefined;
+      const secret = nextSecret();
+      take(secret, await options.mint({ secretHash: tokenHash(secret) }));
+      return state === "fresh" || (repeated && (await attempt()));
     } catch (error) {
       const revoked =
         error instanceof RelayError && (error.code === "token_revoked" || error.code === "agent_removed");
@@ -126,7 +135,7 @@ async function renewInTime(
     const waitMs = renewal.dueAt() - clock.now();
     if (waitMs > 0) await sleep(clock, Math.min(waitMs, limits.agentTokenRenewBeforeMs), signal);
     else if (await renewal.refresh()) delays.reset();
-    else await sleep(clock, delays.next(), signal);
+    else if (renewal.mayRenew()) await sleep(clock, delays.next(), signal);
   }
 }
 
