@@ -144,6 +144,21 @@ describe.each(eras)("P1: a failing upstream is a tool result, %s", (era) => {
     expect(json).toMatchObject({ id: 6, result: { isError: true } });
   });
 
+  test("an endpoint that closes answers every call that waits", async () => {
+    const { upstream, endpoint } = await stage();
+    upstream.fault = ({ method }) => (method === "tools/call" ? new Promise(() => {}) : undefined);
+    const quick = post(endpoint, era, { ...call("alpha"), id: 1 });
+    await Bun.sleep(200);
+    upstream.fault = onCalls(() => eventStream([], { holdMs: 10_000 }));
+    const streaming = post(endpoint, era, { ...call("alpha"), id: 2 });
+    await until("both are upstream", () => upstream.count("tools/call") === 2);
+    await Bun.sleep(20);
+    await endpoint.close();
+    for (const { json } of [await quick, await streaming]) {
+      expect(json).toMatchObject({ result: { isError: true } });
+    }
+  });
+
   test("a garbled answer is not passed on", async () => {
     const { upstream, endpoint } = await stage();
     upstream.fault = onCalls(() => new Response("<html>hello</html>"));

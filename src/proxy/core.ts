@@ -34,6 +34,8 @@ export type Core = {
   /** The upstream sent a list change on one of its streams. */
   upstreamNotified(method: string): void;
   readonly boot: string;
+  /** What waits for the upstream; called when the endpoint closes, so that every call gets a response. */
+  readonly waiting: Set<() => void>;
   load(): Promise<void>;
 };
 
@@ -86,6 +88,7 @@ export function createCore(options: EndpointOptions): Core {
     sealer: sealer(options.secret),
     openings: createOpenings(options),
     boot,
+    waiting: new Set(),
     shown,
     recheck,
     sessionOf(uid, facts, fresh = false) {

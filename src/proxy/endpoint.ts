@@ -95,6 +95,7 @@ export async function startEndpoint(options: EndpointOptions): Promise<Endpoint>
     async close() {
       watch.close();
       core.lists.close();
+      for (const end of [...core.waiting]) end();
       closeStreams(core);
       // What the streams end with is given a moment to leave; connections that stay open are cut after it.
       await within(options.clock, closeGraceMs, server.stop(false));

@@ -33,7 +33,7 @@ const noHeaders: HeaderList = [];
 
 /** Forwards and answers. Never rejects for what an upstream or an agent does. */
 export async function forward(core: Core, ask: Ask, options: ForwardOptions): Promise<Response> {
-  const answering = send(core, ask, options);
+  const answering = untilClosed(core, send(core, ask, options));
   if (!options.early || !ask.wantsStream) return answerWith(core, ask, { answer: await answering, options });
   const silent = Symbol("silent");
   let stop = () => {};
@@ -49,6 +49,15 @@ export async function forward(core: Core, ask: Ask, options: ForwardOptions): Pr
     answering.then((answer) => intoStream(core, ask, { answer, options, stream })),
   );
   return stream.response;
+}
+
+/** The answer, or that of an endpoint that is closing. */
+function untilClosed(core: Core, answering: Promise<UpstreamAnswer>): Promise<UpstreamAnswer> {
+  return new Promise((resolve, reject) => {
+    const end = () => resolve({ kind: "unreachable", cause: "the proxy is shutting down", ran: "unknown" });
+    core.waiting.add(end);
+    answering.then(resolve, reject).finally(() => core.waiting.delete(end));
+  });
 }
 
 /** A task that goes on after its response was returned. */
@@ -132,12 +141,18 @@ async function intoStream(core: Core, ask: Ask, arrived: Arrived & { stream: Dow
   const { clock } = core.options;
   const endsAt = clock.monotonic() + options.deadlineMs;
   let response: HttpResponse | undefined = answer.response;
-  const memo: Resume = { lastId: undefined, retryMs: 1_000 };
+  const memo: Resume = { lastId: undefined, retryMs: 1_000, closing: false };
   while (response !== undefined) {
     const current: HttpResponse = response;
+    const close = () => {
+      memo.closing = true;
+      current.cancel();
+    };
+    core.waiting.add(close);
     const stop = clock.after(Math.max(0, endsAt - clock.monotonic()), () => current.cancel());
     const final = await pump(core, ask, { response: current, stream, cancels: options.cancels, memo });
     stop();
+    core.waiting.delete(close);
     if (final !== undefined) return end(final);
     if (options.cancels && stream.closed) return;
     response = await resume(core, ask, { memo, endsAt });
@@ -145,7 +160,7 @@ async function intoStream(core: Core, ask: Ask, arrived: Arrived & { stream: Dow
   end(cut(core, ask));
 }
 
-type Resume = { lastId: string | undefined; retryMs: number };
+type Resume = { lastId: string | undefined; retryMs: number; closing: boolean };
 type Pumped = { response: HttpResponse; stream: DownStream; cancels: boolean; memo: Resume };
 
 /** Copies events until the response to the request; its answer, or undefined when the stream ends without it. */
@@ -199,7 +214,7 @@ async function resume(
   const { clock, limits } = core.options;
   const { session } = outgoing(core, ask);
   const { memo, endsAt } = from;
-  if (memo.lastId === undefined || session === undefined) return undefined;
+  if (memo.lastId === undefined || session === undefined || memo.closing) return undefined;
   await sleep(clock, Math.min(memo.retryMs, limits.deliveryBackoffCapMs));
   const left = endsAt - clock.monotonic();
   if (left <= 0) return undefined;

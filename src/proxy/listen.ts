@@ -9,16 +9,19 @@ import type { Core } from "./core.ts";
 import { metaKey } from "./era.ts";
 import { type Listener, listChanged, modernUid, type Session } from "./sessions.ts";
 import { messageEvent, openStream } from "./streams.ts";
+import { bridgeSession } from "./watch.ts";
 
 /** Opens the GET stream of a session; replays what followed `lastEventId`. */
 export function openGet(core: Core, session: Session, lastEventId: string | null): Response {
   makeRoom(core);
-  const stream = openStream({ ...core.options, onClose: () => session.streams.delete(stream) });
+  const stream = openStream(core.options);
+  stream.onEnd(() => session.streams.delete(stream));
   const missed = lastEventId === null ? undefined : session.ring.after(lastEventId);
   // An event without data gives the client a position to resume from before anything has happened.
   if (missed === undefined) stream.write(sseText({ id: session.ring.position, data: "" }));
   for (const { id, data } of missed ?? []) stream.write(messageEvent(data, id));
   session.streams.add(stream);
+  bridgeSession(core, session, stream);
   const { fingerprint } = core.shown();
   if (session.shown !== undefined && session.shown !== fingerprint) {
     session.shown = fingerprint;
@@ -42,7 +45,7 @@ export function openListen(core: Core, ask: Ask): Response {
   makeRoom(core);
   const meta: JsonObject = { [metaKey.subscriptionId]: JSON.parse(ask.message.id) };
   const text = (method: string, params: JsonObject) => notificationText(method, { ...params, _meta: meta });
-  const stream = openStream({ ...core.options, onClose: () => core.sessions.listeners.delete(listener) });
+  const stream = openStream(core.options);
   const session = core.sessionOf(modernUid);
   const listener: Listener = {
     stream,
@@ -57,6 +60,7 @@ export function openListen(core: Core, ask: Ask): Response {
   };
   stream.write(messageEvent(text("notifications/subscriptions/acknowledged", { notifications: honoured })));
   core.sessions.listeners.add(listener);
+  stream.onEnd(() => core.sessions.listeners.delete(listener));
   core.sessions.shownChanged(core.shown().fingerprint);
   return stream.response;
 }

@@ -312,6 +312,22 @@ describe("list changes", () => {
     expect(third.messages).toEqual([]);
   });
 
+  test("what the upstream says to a legacy session arrives on its stream, under our event ids", async () => {
+    const { upstream, endpoint } = await stage({}, (up) => {
+      up.modern = false;
+      up.sessions = true;
+    });
+    const headers = await openSession(endpoint);
+    const before = upstream.streams;
+    const stream = await follow(endpoint, get(headers));
+    await until("the upstream has a stream for it", () => upstream.streams === before + 1);
+    upstream.notify("notifications/message");
+    await until("it has arrived", () => stream.methods().includes("notifications/message"));
+    expect(stream.messages.map(({ id }) => id?.split(":")[1])).toEqual(["1"]);
+    stream.stop();
+    await until("the upstream's stream is ended too", () => upstream.streams === before);
+  });
+
   test("streams say something at once and keep talking", async () => {
     const { endpoint } = await stage();
     const stream = await follow(endpoint, get());

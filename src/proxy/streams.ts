@@ -13,14 +13,13 @@ export type DownStream = {
   /** Ends the stream after what was written. */
   close(): void;
   readonly closed: boolean;
+  /** Calls back once when the stream ends for whatever reason; at once when it has. */
+  onEnd(callback: () => void): void;
 };
 
 export type StreamOptions = {
   readonly clock: Clock;
   readonly limits: Limits;
-  readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Called once, when the stream ends for whatever reason. */
-  onClose?: (() => void) | undefined;
 };
 
 const encoder = new TextEncoder();
@@ -31,13 +30,14 @@ export function openStream(options: StreamOptions): DownStream {
   let sink: ReadableStreamDefaultController<Uint8Array> | undefined;
   let closed = false;
   let stopTimer: (() => void) | undefined;
+  const callbacks: (() => void)[] = [];
 
   const finish = (end: () => void) => {
     if (closed) return;
     closed = true;
     stopTimer?.();
     end();
-    options.onClose?.();
+    for (const callback of callbacks.splice(0)) callback();
   };
   const write = (text: string): boolean => {
     if (closed || sink === undefined) return false;
@@ -72,11 +72,14 @@ export function openStream(options: StreamOptions): DownStream {
         "Content-Type": "text/event-stream",
         "Cache-Control": "no-cache, no-transform",
         "X-Accel-Buffering": "no",
-        ...options.headers,
       },
     }),
     write,
     close: () => finish(() => sink?.close()),
+    onEnd(callback) {
+      if (closed) callback();
+      else callbacks.push(callback);
+    },
     get closed() {
       return closed;
     },

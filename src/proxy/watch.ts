@@ -10,7 +10,9 @@ import { requestText } from "../wire/jsonrpc.ts";
 import { controlSession, envelope, modernHeaders } from "./control.ts";
 import type { Core } from "./core.ts";
 import { parseObject } from "./final.ts";
-import { listChanged } from "./sessions.ts";
+import type { SessionFacts } from "./session.ts";
+import { listChanged, type Session } from "./sessions.ts";
+import type { DownStream } from "./streams.ts";
 import type { UpstreamAnswer } from "./upstream-call.ts";
 
 const encoder = new TextEncoder();
@@ -70,14 +72,65 @@ async function subscribe(core: Core, signal: AbortSignal): Promise<UpstreamAnswe
 }
 
 async function follow(core: Core, response: HttpResponse): Promise<void> {
+  await eachMessage(core, response, () => {});
+}
+
+/** Every message of an upstream stream but its list changes, which the proxy tells itself. */
+async function eachMessage(core: Core, response: HttpResponse, take: (text: string) => void): Promise<void> {
   try {
-    for await (const event of sseEvents(response.body, core.options.limits.sseEventBytesMax)) {
-      const method = event.data === undefined ? undefined : parseObject(event.data)?.method;
-      if (Object.values<unknown>(listChanged).includes(method)) core.upstreamNotified(String(method));
+    for await (const { data } of sseEvents(response.body, core.options.limits.sseEventBytesMax)) {
+      const message = data === undefined ? undefined : parseObject(data);
+      if (data === undefined || message === undefined) continue;
+      if (Object.values<unknown>(listChanged).includes(message.method))
+        core.upstreamNotified(String(message.method));
+      else take(data);
     }
   } catch (error) {
     if (!(error instanceof HttpFailure || error instanceof SseTooLarge)) throw error;
   } finally {
     response.cancel();
+  }
+}
+
+/**
+ * What the upstream says to one legacy session on a stream of its own (requests to the client, log messages) goes to
+ * the agent's stream of that session, under our event ids, for as long as the agent's stream is open.
+ */
+export function bridgeSession(core: Core, session: Session, stream: DownStream): void {
+  const { facts, uid } = session;
+  if (facts === undefined || core.upstream.sessions.held(uid) === undefined) return;
+  bridge(core, { session, facts, stream }).catch((error: unknown) =>
+    core.options.log.error("a session's stream from the upstream failed", { error }),
+  );
+}
+
+type Bridged = { session: Session; facts: SessionFacts; stream: DownStream };
+
+async function bridge(core: Core, { session, facts, stream }: Bridged): Promise<void> {
+  const { clock, limits, random } = core.options;
+  const pauses = backoff({
+    baseMs: limits.deliveryBackoffBaseMs,
+    capMs: limits.deliveryBackoffCapMs,
+    random,
+  });
+  const end = new AbortController();
+  stream.onEnd(() => end.abort());
+  while (!stream.closed) {
+    const answer = await core.upstream.send({
+      method: "GET",
+      headers: [["Accept", "text/event-stream"]],
+      session: facts,
+      signal: end.signal,
+      deadlineMs: limits.deliveryAttemptMs,
+      retryMs: 0,
+      repeatable: true,
+    });
+    // Not every server has such a stream.
+    if (answer.kind !== "stream" && answer.kind !== "unreachable") return;
+    if (answer.kind === "stream") {
+      pauses.reset();
+      await eachMessage(core, answer.response, (text) => core.sessions.tell(session, text));
+    }
+    await sleep(clock, pauses.next() + limits.probeIntervalMs, end.signal);
   }
 }
