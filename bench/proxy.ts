@@ -1,6 +1,6 @@
 /**
- * What the proxy costs: the same calls to the same upstream directly, through nginx, and through `agent-relay proxy`,
- * in one run, the paths taking turns. `npm run bench`; `-- --write` puts the table into docs/performance.md.
+ * What the proxy costs: the same calls to the same upstream directly, through nginx, through the barest hop that the
+ * runtime allows, and through `agent-relay proxy`, in one run, the paths taking turns. `npm run bench`; `-- --write` puts the table into docs/performance.md.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -63,6 +63,7 @@ async function main(roundCount: number, measureMs: number, write: boolean): Prom
     const paths: Path[] = [
       { name: "direct", url: upstream, secret: "none", program: undefined },
       await startNginx(programs, folder, upstream),
+      await startBare(programs, folder, upstream),
       await startProxy(programs, folder, upstream),
     ];
     const rounds: Round[] = [];
@@ -110,6 +111,11 @@ async function startNginx(programs: Program[], folder: string, upstream: string)
   const command = [nginx, "-p", folder, "-e", join(folder, "error.log"), "-c", configuration];
   const program = start(programs, folder, "nginx", command);
   return { name: "nginx", url: `http://127.0.0.1:${port}/mcp`, secret: "none", program };
+}
+
+async function startBare(programs: Program[], folder: string, upstream: string): Promise<Path> {
+  const program = start(programs, folder, "bare", [bun, join(root, "bench", "bare.ts"), upstream]);
+  return { name: "bare Bun", url: (await ready(program)).url, secret: "none", program };
 }
 
 async function startProxy(programs: Program[], folder: string, upstream: string): Promise<Path> {
