@@ -33,6 +33,11 @@ export { providerNames } from "./agent/provider.ts";
 export { isProviderName } from "./agent/providers.ts";
 export type { RunnerOptions } from "./runner-parts.ts";
 
+/** The agent's program cannot be started. Told before anything is written or the relay is asked. */
+export class LaunchError extends Error {
+  override readonly name = "LaunchError";
+}
+
 /** A running agent with everything around it. */
 export type Runner = {
   readonly agentName: string;
@@ -49,10 +54,12 @@ export type Runner = {
 };
 
 /**
- * Starts the agent's endpoint, then the agent. Rejects when the agent cannot be enrolled, another runner owns its
+ * Starts the agent's endpoint, then the agent. Rejects when its program is not there, the agent cannot be enrolled, another runner owns its
  * outbox, or direct mode would strand queued writes; nothing runs then.
  */
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
+  const refused = planOf(options, noSession, scrubbedEnvironment(options.environment));
+  if (refused.status === "refused") throw new LaunchError(`Run ${options.agentName}: ${refused.reason}`);
   const parts = await openParts(options);
   const { credential, folder } = parts;
   let control: ControlServer | undefined;
@@ -125,22 +132,39 @@ async function sessionFacts(parts: Parts, secret: string): Promise<SessionFacts>
   };
 }
 
+/** Facts of no session: enough to see whether the agent's program can be started at all. */
+const noSession: SessionFacts = {
+  mcpUrl: "http://127.0.0.1/",
+  sessionToken: { name: "AGENT_RELAY_SESSION_TOKEN", value: "" },
+  agentName: "",
+  relayUrl: "",
+  approval: "provider",
+  token: { jti: "", profile: "", expiresAt: "" },
+  workspaceMode: "shared",
+};
+
+function planOf(
+  options: RunnerOptions,
+  session: SessionFacts,
+  environment: Record<string, string>,
+): LaunchPlan {
+  return providers[options.provider].launch({
+    session,
+    features: { mcp: true, skills: true, statusLine: true, hooks: true },
+    settings: {},
+    args: options.args,
+    cwd: options.cwd,
+    environment,
+    find: findProgram,
+    toolCallMs: limits.agentToolCallMs,
+    mcpStartMs: limits.agentMcpStartMs,
+  });
+}
+
 function launch(parts: Parts, session: SessionFacts, onChild: (child: ProcessIdentity) => void): Supervisor {
   const { options } = parts;
-  const plan = (): LaunchPlan =>
-    providers[options.provider].launch({
-      session,
-      features: { mcp: true, skills: true, statusLine: true, hooks: true },
-      settings: {},
-      args: options.args,
-      cwd: options.cwd,
-      environment: sessionEnvironment(parts),
-      find: findProgram,
-      toolCallMs: limits.agentToolCallMs,
-      mcpStartMs: limits.agentMcpStartMs,
-    });
   return supervise({
-    plan,
+    plan: () => planOf(options, session, sessionEnvironment(parts)),
     cwd: options.cwd,
     stdio: "inherit",
     terminal: options.terminal,

@@ -55,7 +55,7 @@ function exitHelp(): string {
   return [
     "",
     "Exit codes: 0 done · 1 failed · 2 wrong usage · 69 relay unreachable · 75 in use by another process · 77 not allowed.",
-    "'run' ends with the exit code of the agent.",
+    "'run' ends with the exit code of the agent, 128 + the signal's number, or 127 when its program is not there.",
     "State is kept in ~/.agent-relay; --home or AGENT_RELAY_HOME name another folder.",
     "",
   ].join("\n");

@@ -13,6 +13,8 @@ export const exitCodes = {
   unreachable: 69,
   busy: 75,
   refused: 77,
+  /** As a shell has it. */
+  notFound: 127,
 } as const;
 export type Exit = keyof typeof exitCodes;
 
@@ -88,6 +90,7 @@ export function describeFailure(thrown: unknown): { exit: Exit; message: string 
     OutboxOwnedError: "busy",
     ListenError: "busy",
     PortTaken: "busy",
+    LaunchError: "notFound",
   };
   return { exit: byName[name] ?? "failed", message };
 }
