@@ -40,7 +40,7 @@ const onCalls =
     method === "tools/call" ? answer() : undefined;
 
 describe.each(eras)("P1: a failing upstream is a tool result, %s", (era) => {
-  test.each([502, 503, 504])("HTTP %d", async (status) => {
+  test.each([502, 503, 504])("P1: [P1.4] [P5.3] HTTP %d", async (status) => {
     const { upstream, endpoint } = await stage();
     upstream.fault = onCalls(() => new Response("bad gateway", { status }));
     const { status: http, json } = await post(endpoint, era, { ...call("alpha"), id: "x1" });
@@ -51,7 +51,7 @@ describe.each(eras)("P1: a failing upstream is a tool result, %s", (era) => {
     );
   });
 
-  test("gone: certainly not run", async () => {
+  test("P5: [P5.4] gone: certainly not run", async () => {
     const { upstream, endpoint } = await stage();
     await upstream.stop();
     const { json } = await post(endpoint, era, call("alpha"));
@@ -70,12 +70,12 @@ describe.each(eras)("P1: a failing upstream is a tool result, %s", (era) => {
     expect(upstream.count("tools/call")).toBe(1);
   });
 
-  test("a 4xx is a tool result with status and reason", async () => {
+  test.each([404, 409])("P1: [P1.4] HTTP %d is a tool result with status and reason", async (refused) => {
     const { upstream, endpoint } = await stage();
-    upstream.fault = onCalls(() => Response.json({ detail: "not you" }, { status: 409 }));
+    upstream.fault = onCalls(() => Response.json({ detail: "not you" }, { status: refused }));
     const { status, json } = await post(endpoint, era, call("alpha"));
     expect(status).toBe(200);
-    expect(textOf(json)).toContain("relay refused: HTTP 409 not you. It did not run.");
+    expect(textOf(json)).toContain(`relay refused: HTTP ${refused} not you. It did not run.`);
   });
 
   test("400 -32021 and 404 -32601 pass through with the id as it was written", async () => {
@@ -107,24 +107,27 @@ describe.each(eras)("P1: a failing upstream is a tool result, %s", (era) => {
     });
   });
 
-  test.each(["ended", "cut"])("a stream that is %s in the middle ends with a response", async (how) => {
-    const { upstream, endpoint } = await stage();
-    const progress = {
-      jsonrpc: "2.0",
-      method: "notifications/progress",
-      params: { progressToken: 1, progress: 1 },
-    };
-    upstream.fault = onCalls(() => eventStream([progress], { holdMs: how === "cut" ? 10_000 : 20 }));
-    const answer = post(endpoint, era, { ...call("alpha"), id: 5 });
-    await until("the call is upstream", () => upstream.count("tools/call") === 1);
-    await Bun.sleep(40);
-    await upstream.stop();
-    const { type, text, json } = await answer;
-    expect(type).toContain("text/event-stream");
-    expect(text).toContain("notifications/progress");
-    expect(json).toMatchObject({ id: 5, result: { isError: true } });
-    expect(textOf(json)).toContain("Whether it ran: unknown");
-  });
+  test.each(["ended", "cut"])(
+    "P1: [P1.8] [P5.3] a stream that is %s in the middle ends with a response",
+    async (how) => {
+      const { upstream, endpoint } = await stage();
+      const progress = {
+        jsonrpc: "2.0",
+        method: "notifications/progress",
+        params: { progressToken: 1, progress: 1 },
+      };
+      upstream.fault = onCalls(() => eventStream([progress], { holdMs: how === "cut" ? 10_000 : 20 }));
+      const answer = post(endpoint, era, { ...call("alpha"), id: 5 });
+      await until("the call is upstream", () => upstream.count("tools/call") === 1);
+      await Bun.sleep(40);
+      await upstream.stop();
+      const { type, text, json } = await answer;
+      expect(type).toContain("text/event-stream");
+      expect(text).toContain("notifications/progress");
+      expect(json).toMatchObject({ id: 5, result: { isError: true } });
+      expect(textOf(json)).toContain("Whether it ran: unknown");
+    },
+  );
 
   test("a silent upstream: the stream is opened early, and a late 503 becomes its result", async () => {
     const { upstream, endpoint } = await stage();
@@ -168,7 +171,7 @@ describe.each(eras)("P1: a failing upstream is a tool result, %s", (era) => {
 });
 
 describe("forwarding", () => {
-  test("P4: only allowed headers leave, with the live token; the bytes are those that came", async () => {
+  test("P4: [P4.3] only allowed headers leave, with the live token; the bytes are those that came", async () => {
     const { upstream, endpoint } = await stage();
     endpoint.token = "live-1";
     const body = `{ "jsonrpc":"2.0", "id": 12345678901234567890, "method":"tools/call",\n"params":{"name":"alpha","_meta":${JSON.stringify(modernMeta)}} }`;
@@ -214,7 +217,7 @@ describe("forwarding", () => {
     expect(got).not.toContain("live-1");
   });
 
-  test("P4: a rotated token and a 401 are never seen by the agent", async () => {
+  test("P1: [P1.4] [P1.6] a rotated token and a 401 are never seen by the agent", async () => {
     const { upstream, endpoint } = await stage({ nextToken: "second" }, (up) => {
       up.token = "second";
     });
@@ -231,7 +234,7 @@ describe("forwarding", () => {
     expect(text).not.toContain("WWW-Authenticate");
   });
 
-  test("P1: an upstream that forgets its session is initialised again and the call repeated", async () => {
+  test("P1: [P1.5] an upstream that forgets its session is initialised again and the call repeated", async () => {
     const { upstream, endpoint } = await stage({}, (up) => {
       up.sessions = true;
       up.modern = false;

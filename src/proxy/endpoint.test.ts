@@ -139,7 +139,7 @@ describe("P4: the secret", () => {
     ["empty", { authorization: "Bearer " }],
     ["of another scheme", { authorization: `Basic ${secret}` }],
     ["a prefix", { authorization: `Bearer ${secret.slice(0, -1)}` }],
-  ])("%s: 401 that looks alike, with the request's id", async (_name, authorization) => {
+  ])("P4: [P4.5] %s: 401 that looks alike, with the request's id", async (_name, authorization) => {
     const headers = { "content-type": "application/json", ...(authorization as Record<string, string>) };
     const { status, text, headers: got } = await request({ method: "POST", headers, body: ping('"q-1"') });
     expect({ status, auth: got.get("www-authenticate") }).toEqual({ status: 401, auth: "Bearer" });

@@ -37,7 +37,7 @@ async function connect(endpoint: TestEndpoint, mode: Mode): Promise<Client> {
 }
 
 describe.each<Mode>(["legacy", "modern"])("the SDK client, %s", (mode) => {
-  test("opens, lists every page, calls", async () => {
+  test("P1: [P1.7] opens, lists every page, calls", async () => {
     const { endpoint } = await stage((upstream) => {
       upstream.tools = ["a", "b", "c", "d", "e"].map((name) => toolNamed(name));
     });
@@ -49,7 +49,7 @@ describe.each<Mode>(["legacy", "modern"])("the SDK client, %s", (mode) => {
     expect(client.getInstructions()).toBe("be scripted");
   });
 
-  test("an SSE upstream with sessions is the same to it", async () => {
+  test("P1: [P1.11] an SSE upstream with sessions is the same to it", async () => {
     const { endpoint } = await stage((upstream) => {
       upstream.sse = true;
       upstream.sessions = true;
@@ -60,19 +60,22 @@ describe.each<Mode>(["legacy", "modern"])("the SDK client, %s", (mode) => {
     ]);
   });
 
-  test.each<Mode>(["legacy", "modern"])("an upstream that speaks only the %s era serves it", async (only) => {
-    const { endpoint } = await stage((upstream) => {
-      upstream.modern = only === "modern";
-      upstream.legacy = only === "legacy";
-    });
-    const client = await connect(endpoint, mode === only ? mode : "legacy");
-    expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(["alpha", "beta"]);
-    expect((await client.callTool({ name: "beta", arguments: {} })).content).toEqual([
-      { type: "text", text: "ran beta" },
-    ]);
-  });
+  test.each<Mode>(["legacy", "modern"])(
+    "P1: [P1.11] an upstream that speaks only the %s era serves it",
+    async (only) => {
+      const { endpoint } = await stage((upstream) => {
+        upstream.modern = only === "modern";
+        upstream.legacy = only === "legacy";
+      });
+      const client = await connect(endpoint, mode === only ? mode : "legacy");
+      expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(["alpha", "beta"]);
+      expect((await client.callTool({ name: "beta", arguments: {} })).content).toEqual([
+        { type: "text", text: "ran beta" },
+      ]);
+    },
+  );
 
-  test("P1: opens and lists with the upstream down, and gets its tools when it comes", async () => {
+  test("P1: [P1.1] opens and lists with the upstream down, and gets its tools when it comes", async () => {
     const { upstream, endpoint } = await stage();
     await endpoint.close();
     await upstream.stop();
@@ -87,7 +90,7 @@ describe.each<Mode>(["legacy", "modern"])("the SDK client, %s", (mode) => {
     expect((await client.callTool({ name: "alpha", arguments: {} })).isError).toBeFalsy();
   });
 
-  test("P1: opens with an upstream that hangs", async () => {
+  test("P1: [P1.2] opens with an upstream that hangs", async () => {
     const { endpoint } = await stage((upstream) => {
       upstream.fault = () => new Promise(() => {});
     });

@@ -96,7 +96,7 @@ async function openSession(endpoint: TestEndpoint): Promise<Record<string, strin
 const change = "notifications/tools/list_changed";
 
 describe("P3: what is shown", () => {
-  test("is the last answer in an outage, and a failure never replaces it", async () => {
+  test("[P3.3] is the last answer in an outage, and a failure never replaces it", async () => {
     const { upstream, endpoint } = await stage();
     upstream.fault = () => new Response("", { status: 503 });
     expect(await listed(endpoint)).toEqual(["alpha", "beta"]);
@@ -110,7 +110,7 @@ describe("P3: what is shown", () => {
     expect(await listed(endpoint)).toEqual([]);
   });
 
-  test("is remembered over a restart, under its own authorization only", async () => {
+  test("[P3.5] is remembered over a restart, under its own authorization only", async () => {
     const { upstream, endpoint } = await stage();
     await upstream.stop();
     const again = await testEndpoint(upstream, { memory: endpoint.memory });
@@ -123,7 +123,7 @@ describe("P3: what is shown", () => {
     expect(json).toMatchObject({ result: { isError: true } });
   });
 
-  test("is the built-in list cut to the scopes before any contact", async () => {
+  test("[P3.4] is the built-in list cut to the scopes before any contact", async () => {
     const upstream = scriptedUpstream();
     await upstream.stop();
     const endpoint = await testEndpoint(upstream, {
@@ -168,7 +168,7 @@ describe("P3: what is shown", () => {
 const workspacePolicy = parsePolicy({ tools: { beta: { shownWhen: "isolated-worktree" } } });
 
 describe("the second gate", () => {
-  test("P3: a hidden tool called by name is refused with the reason and never forwarded", async () => {
+  test("P3: [P3.2] a hidden tool called by name is refused with the reason and never forwarded", async () => {
     const { upstream, endpoint } = await stage({ policy: workspacePolicy });
     expect(await listed(endpoint)).toEqual(["alpha"]);
     const { json } = await post(endpoint, "modern", { method: "tools/call", params: { name: "beta" } });
@@ -294,7 +294,7 @@ describe("list changes", () => {
     });
   });
 
-  test("a lost stream is resumed by event id without losing or repeating a message", async () => {
+  test("P1: [P1.9] a lost stream is resumed by event id without losing or repeating a message", async () => {
     const { upstream, endpoint } = await stage();
     const headers = await openSession(endpoint);
     await listed(endpoint, headers);
@@ -304,6 +304,12 @@ describe("list changes", () => {
       endpoint.upstreamListChanged();
       await until("it is told", () => first.methods().length === index + 1);
     }
+    await upstream.stop();
+    await listed(endpoint, headers);
+    expect({ reach: endpoint.status().upstream.reach, ended: first.state.ended }).toEqual({
+      reach: "down",
+      ended: false,
+    });
     const second = await follow(endpoint, get({ ...headers, "last-event-id": first.messages[0]?.id ?? "" }));
     await until("the rest is there", () => second.messages.length > 0);
     expect(second.messages).toEqual(first.messages.slice(1));

@@ -43,7 +43,7 @@ function optionsWith(scopes: () => string[]): EndpointOptions {
   return options as EndpointOptions;
 }
 
-test("P3: shown ⊆ the last answer for this authorization, or ⊆ the built-in list before any", async () => {
+test("P3: [P3.6] shown ⊆ the last answer for this authorization, or ⊆ the built-in list before any", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
       let offered: Asked = { kind: "failed", cause: "down" };

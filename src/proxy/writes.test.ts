@@ -1,6 +1,7 @@
 /** Calls that are written ahead, when their answers count as seen, and what results carry besides. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { post, testEndpoint, testOutbox, until } from "../../test/fixtures/upstreams/endpoint.ts";
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { post, secret, testEndpoint, testOutbox, until } from "../../test/fixtures/upstreams/endpoint.ts";
 import {
   type Fault,
   type ScriptedUpstream,
@@ -67,6 +68,31 @@ describe("writes", () => {
     expect(upstream.count("tools/call")).toBe(0);
   });
 
+  test.each(eras)("P5: [P5.2] a queued answer validates in the SDK client, %s", async (era) => {
+    const { endpoint } = await stage(
+      { ...relayOptions(testOutbox()), builtin: () => toolDefinitions(["message:send"]) },
+      (up) => {
+        up.tools = toolDefinitions(["message:send"]);
+      },
+    );
+    const client = new Client(
+      { name: "test", version: "1" },
+      { versionNegotiation: { mode: era === "legacy" ? "legacy" : { pin: "2026-07-28" } } },
+    );
+    closers.push(() => client.close());
+    const headers = { Authorization: `Bearer ${secret}` };
+    await client.connect(
+      new StreamableHTTPClientTransport(new URL(endpoint.url), { requestInit: { headers } }),
+    );
+    const { tools } = await client.listTools();
+    expect(tools.every(({ outputSchema }) => outputSchema !== undefined)).toBe(true);
+    const result = await client.callTool({
+      name: "relay_send_message",
+      arguments: { to: "bob", body: "hi" },
+    });
+    expect(result.structuredContent).toMatchObject({ delivery: "queued", queued: true });
+  });
+
   test("bad arguments are refused in the form of a receipt, and nothing is stored", async () => {
     const outbox = testOutbox();
     const { endpoint } = await stage(relayOptions(outbox), relayTools);
@@ -110,7 +136,7 @@ describe("writes", () => {
     });
   });
 
-  test("P5: notices come with every tool result until they were seen, and with the inbox as data too", async () => {
+  test("P5: [P5.5] notices come with every tool result until they were seen, and with the inbox as data too", async () => {
     const outbox = testOutbox();
     const { upstream, endpoint } = await stage(relayOptions(outbox), relayTools);
     upstream.results.set("relay_check_messages", () => ({
