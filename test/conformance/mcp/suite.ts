@@ -71,8 +71,8 @@ async function run(command: readonly string[], folder: string, options: RunOptio
   ]);
   const output = `${out}${err}`.slice(-2_000);
   if (child.signalCode !== null) {
-    const words = command.slice(-6).join(" ");
-    throw new SuiteError(`Run ${words}: it did not end within ${options.forMs / 1000} s: ${output}`);
+    const why = options.signal.aborted ? "it was stopped" : `it did not end within ${options.forMs / 1000} s`;
+    throw new SuiteError(`Run ${command.slice(2).join(" ")}: ${why}: ${output}`);
   }
   return { code, output: `${out}${err}` };
 }
