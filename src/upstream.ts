@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { realClock } from "./base/clock.ts";
 import { privateFolder } from "./base/file.ts";
 import { createHttpClient } from "./base/http/client.ts";
+import { listen } from "./base/http/listen.ts";
 import type { Log } from "./base/log.ts";
 import { realRandom } from "./base/random.ts";
 import { limits } from "./limits.ts";
@@ -58,8 +59,9 @@ export function upstreamFolder(home: string, upstreamUrl: string): string {
 /** Starts the endpoint. The upstream need not be up. */
 export async function startUpstreamProxy(options: UpstreamProxyOptions): Promise<UpstreamProxy> {
   const folder = upstreamFolder(options.home, options.upstreamUrl);
-  for (const path of [options.home, join(options.home, "proxies"), folder]) privateFolder(path);
   const upstream = upstreamOf(options);
+  if (options.port !== 0) await requireFreePort(options.port);
+  for (const path of [options.home, join(options.home, "proxies"), folder]) privateFolder(path);
   const buffers = [...options.policy.tools.values()].some((tool) => tool.buffered);
   const outbox = buffers ? await openUpstreamOutbox(options, folder, upstream) : undefined;
   const parts: Parts = {
@@ -85,6 +87,12 @@ export async function startUpstreamProxy(options: UpstreamProxyOptions): Promise
     await outbox?.close();
     throw error;
   }
+}
+
+/** A taken port is told before anything is written. */
+async function requireFreePort(port: number): Promise<void> {
+  const refuse = () => Promise.resolve(new Response(null, { status: 503 }));
+  await listen({ hostname: "127.0.0.1", port, clock: realClock, serve: refuse }).close(0);
 }
 
 function upstreamOf(options: UpstreamProxyOptions): UpstreamOptions {

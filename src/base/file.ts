@@ -8,6 +8,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  type Stats,
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
@@ -22,7 +23,25 @@ export class UnsafePathError extends Error {
  * writes. Group or world *read* permission is taken away.
  */
 export function privateFolder(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  makeFolder(path);
+  const stat = requireOwnFolder(path);
+  if ((stat.mode & 0o077) !== 0) chmodSync(path, 0o700);
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    if (code === "EEXIST") throw new UnsafePathError(`Use ${path}: it is not a folder`, { cause });
+    if (code === "ENOTDIR")
+      throw new UnsafePathError(`Use ${path}: a part of the path is not a folder`, { cause });
+    throw new UnsafePathError(`Use ${path}: the folder cannot be made (${code})`, { cause });
+  }
+}
+
+/** Checks an existing folder without changing anything: it is ours, and others may not write to it. */
+export function requireOwnFolder(path: string): Stats {
   const stat = lstatSync(path);
   if (!stat.isDirectory()) throw new UnsafePathError(`Use ${path}: it is not a folder`);
   const uid = process.getuid?.();
@@ -34,7 +53,7 @@ export function privateFolder(path: string): void {
       `Use ${path}: others may write to it (mode ${mode(stat.mode)}), 700 was wanted`,
     );
   }
-  if ((stat.mode & 0o077) !== 0) chmodSync(path, 0o700);
+  return stat;
 }
 
 /** Replaces a file: temporary file 0600, fsync, rename, fsync of the folder. */

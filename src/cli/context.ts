@@ -1,7 +1,7 @@
 /** What every command starts from: the home folder, the relay it talks to, its token. The environment is read here. */
 import { homedir, hostname } from "node:os";
-import { isAbsolute, join, resolve } from "node:path";
-import { readPrivate } from "../base/file.ts";
+import { join, resolve } from "node:path";
+import { isMissing, readPrivate, requireOwnFolder } from "../base/file.ts";
 import { type Client, createClient } from "../sdk/client.ts";
 import { tokenKind } from "../wire/token.ts";
 import { CliError } from "./print.ts";
@@ -9,10 +9,19 @@ import { CliError } from "./print.ts";
 export type HomeOption = { home?: string };
 export type RelayOptions = HomeOption & { relay?: string; tokenFile?: string };
 
-/** The state folder: `--home`, else `AGENT_RELAY_HOME`, else `~/.agent-relay`. Always absolute. */
+/**
+ * The state folder: `--home`, else `AGENT_RELAY_HOME`, else `~/.agent-relay`. Always absolute. It need not exist;
+ * one that is not ours, or no folder, is refused by every command.
+ */
 export function homeOf(options: HomeOption): string {
   const chosen = options.home ?? process.env.AGENT_RELAY_HOME ?? join(homedir(), ".agent-relay");
-  return isAbsolute(chosen) ? chosen : resolve(chosen);
+  const home = resolve(chosen);
+  try {
+    requireOwnFolder(home);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+  return home;
 }
 
 /** The relay's address: `--relay`, else `AGENT_RELAY_URL`, else the one that `up` wrote into the home. */
@@ -27,7 +36,14 @@ export function relayUrlOf(options: RelayOptions): string {
       `Find the relay: none runs from ${homeOf(options)}; start one with 'agent-relay up' or give --relay URL`,
     );
   }
-  return parseUrl("--relay", chosen);
+  const url = parseUrl("--relay", chosen);
+  if (new URL(url).pathname !== "/") {
+    throw new CliError(
+      "usage",
+      `Read --relay: '${chosen}' has a path; the relay's address alone was wanted, such as http://127.0.0.1:4850`,
+    );
+  }
+  return url;
 }
 
 /** An http(s) URL without a trailing slash. */

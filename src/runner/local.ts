@@ -46,8 +46,9 @@ export async function askControl(
     headers: { Authorization: `Bearer ${secret}` },
     redirect: "manual",
     signal,
-    // An HTTP proxy of the environment must not be asked for this machine's own address.
-    proxy: "",
+    // An HTTP proxy of the environment must not get the secret. Bun takes `false` for no proxy at all, an empty text
+    // for the environment's; its types only know an address.
+    proxy: false as unknown as string,
   }).catch(() => undefined);
   // Another program may have the port by now: what it answers says nothing.
   return response?.status === 200 ? response.json().catch(() => undefined) : undefined;

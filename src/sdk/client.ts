@@ -71,7 +71,7 @@ async function run(options: ClientOptions, call: Call): Promise<unknown> {
   const problem = problemIn(answer.status, answer.body);
   if (problem !== undefined) throw problem;
   throw new RelayUnreachable(
-    `${call.name} at ${options.url}: what answered (status ${answer.status}) is not an Agent Relay of this version`,
+    `Reach the relay at ${options.url}: what answered (status ${answer.status}) is not an Agent Relay of this version`,
     { sent: "unknown" },
   );
 }

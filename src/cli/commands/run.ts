@@ -1,6 +1,7 @@
 /** `agent-relay run`: one agent in the foreground, with its endpoint around it. Ends with the agent's exit code. */
 
 import { isProviderName, providerNames, type Runner, runnerExitCode, startRunner } from "../../runner.ts";
+import { agentNameRule, isAgentName } from "../../wire/id.ts";
 import { machineName, type RelayOptions, readTokenFile, relayUrlOf } from "../context.ts";
 import { CliError, type Printer } from "../print.ts";
 import { onInterrupts, stderrLog } from "../process.ts";
@@ -23,6 +24,9 @@ export async function run(options: RunOptions, print: Printer): Promise<number> 
       "usage",
       `Run '${provider}': it is not a provider, one of ${providerNames.join(", ")} was wanted`,
     );
+  }
+  if (!isAgentName(options.name)) {
+    throw new CliError("usage", `Read --name: '${options.name}' is not ${agentNameRule}`);
   }
   if (provider === "exec" && options.args.length === 0) {
     throw new CliError(
