@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ScriptedRelay } from "../../test/fixtures/outbox/scripted-relay.ts";
+import { needs } from "../../test/needs.ts";
 import { realClock } from "../base/clock.ts";
 import { silentLog } from "../base/log.ts";
 import { realRandom } from "../base/random.ts";
@@ -13,6 +14,7 @@ import { openOutbox } from "./outbox.ts";
 import { listRecords } from "./store.ts";
 
 const writer = join(import.meta.dir, "../../test/fixtures/outbox/owner.ts");
+const failingDisk = join(import.meta.dir, "../../test/fixtures/outbox/failing-disk.ts");
 
 /** Starts the writer, kills it after about so many acknowledged writes; the complete lines it had printed. */
 async function killedRun(dir: string, run: number, linesWanted: number): Promise<string[]> {
@@ -59,6 +61,27 @@ test("O14 [P2.1] [P2.3]: after five SIGKILLs all acknowledged writes are there, 
     rmSync(dir, { recursive: true, force: true });
   }
 }, 30_000);
+
+needs("prlimit")(
+  "O12 O15 [P2.12]: a disk that fails refuses new writes, keeps the good ones, and the store recovers by itself",
+  async () => {
+    const dir = mkdtempSync(join(tmpdir(), "outbox-disk-"));
+    try {
+      const script = 'trap "" XFSZ; ulimit -S -f 800; exec "$0" "$@"';
+      const command = ["sh", "-c", script, process.execPath, failingDisk, dir];
+      const child = Bun.spawn(command, { stdout: "pipe", stderr: "inherit" });
+      const told = JSON.parse(await new Response(child.stdout).text());
+      expect(told.refusal).toStartWith("refused outbox_damaged: ");
+      expect(told.whileFailed).toEqual(["damaged", "outbox_damaged"]);
+      expect([told.after, told.drained]).toEqual(["queued", true]);
+      expect(told.queued.length).toBeGreaterThan(10);
+      expect(told.applied).toEqual([...told.queued, "after"]);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
+  },
+  30_000,
+);
 
 /** `3:17` is the 17th write of the third run. */
 function rank(text: string): number {
