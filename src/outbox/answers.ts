@@ -66,3 +66,12 @@ export function answerOf(write: AnsweredWrite, outcome: Outcome): WriteAnswer {
   const keep = result !== undefined && (!own.success || replayed === undefined);
   return { receipt: told, result: keep ? result : receiptResult(told), recordId };
 }
+
+/** The answer to a write that was not stored. */
+export function refused(
+  { tool, key, messageId }: Pick<AnsweredWrite, "tool" | "key" | "messageId">,
+  reason: string,
+): WriteAnswer {
+  const write = { tool, key, messageId, recordId: undefined, replayed: false };
+  return answerOf(write, { delivery: "refused", reason });
+}

@@ -161,7 +161,7 @@ describe("a write", () => {
   });
 });
 
-describe("O15 [P2.12]: a write is refused in words", () => {
+describe("O12 O15 [P2.12]: a write is refused in words", () => {
   const cases: [string, Partial<OutboxOptions>, WriteCall, string][] = [
     ["that is too large", {}, call("x".repeat(limits.recordBytesMax)), "payload_too_large: "],
     ["that is not valid", { validate: () => "bad_request: no body" }, call(""), "bad_request: no body"],

@@ -7,7 +7,7 @@ import { sleep } from "../base/clock.ts";
 import { messageIdOf, type StoreId, uuidV7 } from "../wire/id.ts";
 import type { NeutralResult, Notice } from "../wire/receipt.ts";
 import type { OutboxStatus, RecordView, WriteAnswer, WriteCall } from "../wire/write.ts";
-import { type AnsweredWrite, answerOf, type Outcome, outcomeOfEnd } from "./answers.ts";
+import { type AnsweredWrite, answerOf, type Outcome, outcomeOfEnd, refused } from "./answers.ts";
 import { draftOf, keyOf, refusalOf } from "./draft.ts";
 import type { OutboxHandle, OutboxOptions } from "./handle.ts";
 import { InFlight } from "./in-flight.ts";
@@ -390,12 +390,4 @@ class OpenOutbox implements OutboxHandle {
     });
     if (this.#closed !== undefined) this.#cancelPrune();
   }
-}
-
-function refused(
-  { tool, key, messageId }: Pick<AnsweredWrite, "tool" | "key" | "messageId">,
-  reason: string,
-): WriteAnswer {
-  const write = { tool, key, messageId, recordId: undefined, replayed: false };
-  return answerOf(write, { delivery: "refused", reason });
 }

@@ -72,8 +72,9 @@ export class Patience {
   async rest({ ms, outage, kickable }: Rest): Promise<void> {
     const { clock, stop, gate, limits } = this.#parts;
     const end = clock.monotonic() + ms;
-    while (!stop.aborted && clock.monotonic() < end) {
+    while (!stop.aborted) {
       const left = end - clock.monotonic();
+      if (left <= 0) return;
       const why = await gate.wait(outage && this.#probing ? Math.min(left, limits.probeIntervalMs) : left);
       if (stop.aborted || (why === "kick" && kickable)) return;
       if (outage && clock.monotonic() < end && (await this.#isOver(why === "write"))) return;

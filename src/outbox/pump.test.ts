@@ -1,81 +1,14 @@
 /** The pump against a scripted relay, on a clock that stands still until it is told to move. */
 import { describe, expect, test } from "bun:test";
+import { settled, pumpWorld as start } from "../../test/fixtures/outbox/pump-world.ts";
 import {
   answerLost,
   answersAbout,
   failsWith,
   ScriptedRelay,
 } from "../../test/fixtures/outbox/scripted-relay.ts";
-import { VirtualClock } from "../base/clock.ts";
-import { silentLog } from "../base/log.ts";
-import { seededRandom } from "../base/random.ts";
-import { type Limits, limits } from "../limits.ts";
-import { asId } from "../wire/id.ts";
-import { Pump } from "./pump.ts";
-import { createQueue, type Entry } from "./queue.ts";
-import { newLife, step } from "./record.ts";
-
-/** Lets everything run that does not wait for the clock. */
-const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
-
-type End = [text: string, state: string, detail?: string];
-
-function start(relay: ScriptedRelay, options: { scale?: Partial<Limits> } = {}) {
-  const clock = new VirtualClock(1_000_000_000);
-  const scaled = { ...limits, ...options.scale };
-  const queue = createQueue(scaled);
-  const ends: End[] = [];
-  const marked: number[] = [];
-  let stalls = 0;
-  let nextId = 1;
-  const pump = new Pump({
-    queue,
-    clock,
-    limits: scaled,
-    deliverer: relay,
-    random: seededRandom(1),
-    log: silentLog,
-    mark: async (ids) => void marked.push(...ids),
-    payloads: async () => [],
-    apply(entry, event) {
-      const { life, effects } = step(entry.life, event, scaled);
-      entry.life = life;
-      if (!effects.some((effect) => effect.do === "end")) return;
-      queue.remove(entry.id);
-      const { state, detail } = entry.life;
-      ends.push([
-        String(entry.payload?.arguments.body),
-        state,
-        ...(detail === undefined ? [] : [detail]),
-      ] as End);
-    },
-    waiting() {},
-    stalled: () => {
-      stalls += 1;
-    },
-  });
-  const add = (text: string, life = newLife): Entry => {
-    const id = nextId++;
-    const key = asId<Entry["key"]>(`key-${id}`);
-    const entry: Entry = {
-      ...{ id, key, messageId: asId(`m-${id}`), tool: "t", bytes: text.length, life, marked: false },
-      enqueuedAt: clock.now(),
-      payload: { key, messageId: `m-${id}`, tool: "t", arguments: { body: text }, enqueuedAt: "" },
-    };
-    queue.add(entry);
-    pump.added();
-    return entry;
-  };
-  /** Moves the clock in small steps, so that everything between two timers can happen. */
-  const pass = async (ms: number, stepMs = 50) => {
-    for (let gone = 0; gone < ms; gone += stepMs) {
-      await settled();
-      clock.advance(Math.min(stepMs, ms - gone));
-    }
-    await settled();
-  };
-  return { clock, queue, pump, ends, marked, add, pass, relay, stalls: () => stalls };
-}
+import { limits } from "../limits.ts";
+import { newLife } from "./record.ts";
 
 describe("a relay that works", () => {
   test("[P2.6] O7: gets everything in order, in batches within their bounds", async () => {
