@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { realRandom } from "../../src/base/random.ts";
 import { tokenText } from "../../src/wire/token.ts";
+import { needs } from "../needs.ts";
 import { Scanner } from "./scan.ts";
 
 let folder = "";
@@ -37,17 +38,20 @@ function child(environment: Record<string, string>, argument: string) {
   });
 }
 
-test("P4: a token in its own 0600 file is no find, and the files and processes were really searched", () => {
-  const path = plant("operator.token", `${token()}\n`, 0o600);
-  const scan = scanner();
-  scan.pass();
-  expect(scan.finds).toEqual([]);
-  expect(scan.seen).toMatchObject({ passes: 1, tokens: 1 });
-  expect(scan.seen.processes).toBeGreaterThan(0);
-  rmSync(path);
-});
+needs("proc")(
+  "P4: a token in its own 0600 file is no find, and the files and processes were really searched",
+  () => {
+    const path = plant("operator.token", `${token()}\n`, 0o600);
+    const scan = scanner();
+    scan.pass();
+    expect(scan.finds).toEqual([]);
+    expect(scan.seen).toMatchObject({ passes: 1, tokens: 1 });
+    expect(scan.seen.processes).toBeGreaterThan(0);
+    rmSync(path);
+  },
+);
 
-test("P4: a canary in a child's environment and in another's arguments is found", () => {
+needs("proc")("P4: a canary in a child's environment and in another's arguments is found", () => {
   const [inEnvironment, inArguments] = [token(), token()];
   const children = [child({ CANARY: inEnvironment }, "x"), child({}, `--token=${inArguments}`)];
   try {

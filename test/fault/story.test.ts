@@ -11,6 +11,7 @@ import { type Moment, playStory, type StoryResult } from "../../examples/demo/st
 import { type Clock, realClock } from "../../src/base/clock.ts";
 import { realRandom, seededRandom } from "../../src/base/random.ts";
 import { tokenText } from "../../src/wire/token.ts";
+import { needs } from "../needs.ts";
 import { type FaultProxy, type KeyMode, startFaultProxy } from "./fault-proxy.ts";
 import { Scanner } from "./scan.ts";
 
@@ -143,13 +144,16 @@ describe("300 messages each way, relay and a runner killed, a tenth of the answe
     expect(played.verdict.conduct.map(({ protocol }) => protocol)).toEqual(["2025-11-25", "2026-07-28"]);
   });
 
-  test("P4: no relay token in any environment, argument, log or file but those that own them", () => {
-    expect(played.scan.finds).toEqual([]);
-    // Relay twice, runner three times, agent three times, and the readers of the inboxes; operator, runner and agent tokens.
-    expect(played.scan.seen.processes).toBeGreaterThanOrEqual(8);
-    expect(played.scan.seen.tokens).toBeGreaterThanOrEqual(5);
-    expect(played.scan.seen.files).toBeGreaterThan(10);
-  });
+  needs("proc")(
+    "P4: no relay token in any environment, argument, log or file but those that own them",
+    () => {
+      expect(played.scan.finds).toEqual([]);
+      // Relay twice, runner three times, agent three times, and the readers of the inboxes; operator, runner and agent tokens.
+      expect(played.scan.seen.processes).toBeGreaterThanOrEqual(8);
+      expect(played.scan.seen.tokens).toBeGreaterThanOrEqual(5);
+      expect(played.scan.seen.files).toBeGreaterThan(10);
+    },
+  );
 });
 
 describe("the control: the same story with a key per attempt and a planted token", () => {
@@ -165,7 +169,7 @@ describe("the control: the same story with a key per attempt and a planted token
     expect(played.verdict.ok).toBe(false);
   });
 
-  test("the scan finds the planted token in the environment and in the log, and no other", () => {
+  needs("proc")("the scan finds the planted token in the environment and in the log, and no other", () => {
     expect(played.scan.finds.map(({ place, subject }) => [place, subject.replace(/\d+|.*\//g, "")])).toEqual([
       ["environ", "sh "],
       ["file", "canary.log"],
