@@ -111,7 +111,7 @@ test("an endpoint that is not there is a transport fault", async () => {
   );
 });
 
-test("P2: a restarted agent asks again under the key of its ledger, and begins nothing twice", async () => {
+test("a restarted agent asks again under the key of its ledger, and begins nothing twice", async () => {
   const folder = temporaryFolder();
   {
     using ledger = openLedger(join(folder, "ledger.jsonl"));

@@ -39,7 +39,7 @@ function child(environment: Record<string, string>, argument: string) {
 }
 
 needs("proc")(
-  "P4: a token in its own 0600 file is no find, and the files and processes were really searched",
+  "a token in its own 0600 file is no find, and the files and processes were really searched",
   () => {
     const path = plant("operator.token", `${token()}\n`, 0o600);
     const scan = scanner();
@@ -51,7 +51,7 @@ needs("proc")(
   },
 );
 
-needs("proc")("P4: a canary in a child's environment and in another's arguments is found", () => {
+needs("proc")("a canary in a child's environment and in another's arguments is found", () => {
   const [inEnvironment, inArguments] = [token(), token()];
   const children = [child({ CANARY: inEnvironment }, "x"), child({}, `--token=${inArguments}`)];
   try {
@@ -66,7 +66,7 @@ needs("proc")("P4: a canary in a child's environment and in another's arguments 
   }
 });
 
-test("P4: a canary in a log, in a world-readable file and in a binary file is found", () => {
+test("a canary in a log, in a world-readable file and in a binary file is found", () => {
   const owned = token();
   plant("operator.token", owned, 0o644);
   plant("runner.log", `{"level":"info","token":"${token()}"}\n`, 0o600);
@@ -81,7 +81,7 @@ test("P4: a canary in a log, in a world-readable file and in a binary file is fo
   for (const { subject } of scan.finds) rmSync(subject);
 });
 
-test("P4: an owned token is found without its prefix, in base64, in hex, and in printed text", () => {
+test("an owned token is found without its prefix, in base64, in hex, and in printed text", () => {
   const owned = token();
   const path = plant("operator.token", owned, 0o600);
   plant("bare.txt", `secret=${owned.slice(8)}`, 0o600);
@@ -99,7 +99,7 @@ test("P4: an owned token is found without its prefix, in base64, in hex, and in 
   rmSync(path);
 });
 
-test("P4: a file that was clean is searched again when it has changed", () => {
+test("a file that was clean is searched again when it has changed", () => {
   const scan = scanner();
   const path = plant("growing.log", "nothing yet\n", 0o600);
   scan.pass();
@@ -109,7 +109,7 @@ test("P4: a file that was clean is searched again when it has changed", () => {
   expect(scan.finds.filter(({ subject }) => subject === path)).toHaveLength(1);
 });
 
-test("P4: a redacted token and a text of the same form without the checksum are no finds", () => {
+test("a redacted token and a text of the same form without the checksum are no finds", () => {
   const scan = scanner();
   scan.text("redacted", "arl_run_[redacted]");
   scan.text("look-alike", `arl_run_${"a".repeat(49)}`);

@@ -104,7 +104,7 @@ describe("300 messages each way, relay and a runner killed, a tenth of the answe
     played = await play({ count: 300, killRunner: true, keys: "stable" });
   }, testMs);
 
-  test("P2: all sent, committed and read; nothing lost, doubled, out of order, invented or untrue", () => {
+  test("[P2.3] [P2.4] [P2.5] [P2.6] [P2.15] all sent, committed and read; nothing lost, doubled, out of order, invented or untrue", () => {
     const clean = { sent: 300, committed: 300, read: 300, lost: 0, doubled: 0, outOfOrder: 0 };
     expect(played.verdict.flows).toEqual([
       { from: "alice", to: "bob", ...clean, phantom: 0, untrue: 0 },
@@ -113,7 +113,7 @@ describe("300 messages each way, relay and a runner killed, a tenth of the answe
     expect(played.verdict.faults).toEqual([]);
   });
 
-  test("P2: answers really were lost after the commit, and calls in flight really were cut", () => {
+  test("answers really were lost after the commit, and calls in flight really were cut", () => {
     expect(played.counts.dropped).toBeGreaterThanOrEqual(10);
     const inFlight = played.kills.flatMap(({ inFlight }) =>
       Object.values(inFlight).map(({ length }) => length),
@@ -122,7 +122,7 @@ describe("300 messages each way, relay and a runner killed, a tenth of the answe
     expect(Math.min(...inFlight)).toBeGreaterThanOrEqual(1);
   });
 
-  test("P1: no call ended in a transport error but those under the killed runner", () => {
+  test("[P1.3] no call ended in a transport error but those under the killed runner", () => {
     expect(played.verdict.conduct.map(({ name, faults }) => ({ name, faults }))).toEqual([
       { name: "alice", faults: [] },
       { name: "bob", faults: [] },
@@ -130,7 +130,7 @@ describe("300 messages each way, relay and a runner killed, a tenth of the answe
     expect(played.verdict.conduct.map(({ starts }) => starts)).toEqual([1, 2]);
   });
 
-  test("P5: at least 80 calls fell into the outage; each was told queued, in the form the SDK client checks", () => {
+  test("[P5.2] at least 80 calls fell into the outage; each was told queued, in the form the SDK client checks", () => {
     const calls = played.verdict.conduct.map(({ outageCalls }) => outageCalls);
     expect(calls.reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(80);
     expect(played.verdict.conduct.map(({ outageQueued }) => outageQueued)).toEqual(calls);
@@ -140,12 +140,12 @@ describe("300 messages each way, relay and a runner killed, a tenth of the answe
     ]);
   });
 
-  test("both eras were spoken", () => {
+  test("[P1.7] both eras were spoken", () => {
     expect(played.verdict.conduct.map(({ protocol }) => protocol)).toEqual(["2025-11-25", "2026-07-28"]);
   });
 
   needs("proc")(
-    "P4: no relay token in any environment, argument, log or file but those that own them",
+    "[P4.1] [P4.2] no relay token in any environment, argument, log or file but those that own them",
     () => {
       expect(played.scan.finds).toEqual([]);
       // Relay twice, runner three times, agent three times, and the readers of the inboxes; operator, runner and agent tokens.

@@ -79,18 +79,18 @@ describe("the verdict", () => {
     expect(verdict.conduct[0]).toMatchObject({ outageCalls: 1, outageQueued: 1, starts: 1 });
   });
 
-  test("P2: a message that never reached the relay is lost", () => {
+  test("a message that never reached the relay is lost", () => {
     const found = planted({ bob: { inbox: cleanInbox("alice").filter(({ seq }) => seq !== 4) } });
     expect(found.flow).toMatchObject({ lost: 1, committed: 5 });
     expect(found.ok).toBe(false);
   });
 
-  test("P2: a message that the recipient never read is lost", () => {
+  test("a message that the recipient never read is lost", () => {
     const found = planted({ bob: { ledger: withoutRead(cleanLedger("bob"), 4) } });
     expect(found.flow).toMatchObject({ lost: 1, committed: 6, read: 5 });
   });
 
-  test("P2: a second copy at the relay is doubled, also when only one was read", () => {
+  test("a second copy at the relay is doubled, also when only one was read", () => {
     const found = planted({
       bob: { inbox: [...cleanInbox("alice"), { ...stored("alice", 2), id: "copy", seq: 7 }] },
     });
@@ -98,7 +98,7 @@ describe("the verdict", () => {
     expect(found.ok).toBe(false);
   });
 
-  test("P2: a second copy that was read is doubled, and the same place shown again is not", () => {
+  test("a second copy that was read is doubled, and the same place shown again is not", () => {
     const again = (seq: number): LedgerLine => ({
       type: "read",
       at: 890,
@@ -114,7 +114,7 @@ describe("the verdict", () => {
     });
   });
 
-  test("P2: a message behind one begun after its answer is out of order", () => {
+  test("a message behind one begun after its answer is out of order", () => {
     const swapped = cleanInbox("alice").map((row) => ({ ...row, seq: [1, 2, 4, 3, 5, 6][row.seq - 1] ?? 0 }));
     expect(planted({ bob: { inbox: swapped } }).flow).toMatchObject({ outOfOrder: 1, doubled: 0, lost: 0 });
   });
@@ -149,17 +149,17 @@ describe("the verdict", () => {
     expect(found.ok).toBe(false);
   });
 
-  test("P5: an id other than the one that was told is untrue", () => {
+  test("an id other than the one that was told is untrue", () => {
     const ledger = edited(cleanLedger("alice"), "told", 2, { messageId: "other" } as Partial<LedgerLine>);
     expect(planted({ alice: { ledger } }).flow).toMatchObject({ untrue: 1 });
   });
 
-  test("P5: refused and yet committed is untrue", () => {
+  test("refused and yet committed is untrue", () => {
     const ledger = edited(cleanLedger("alice"), "told", 2, { delivery: "refused" } as Partial<LedgerLine>);
     expect(planted({ alice: { ledger } }).flow).toMatchObject({ untrue: 1, sent: 5 });
   });
 
-  test("P5: `sent` while the relay was dead is a lie", () => {
+  test("`sent` while the relay was dead is a lie", () => {
     const ledger = edited(cleanLedger("alice"), "told", 4, { delivery: "sent" } as Partial<LedgerLine>);
     const found = planted({ alice: { ledger } });
     expect(found.conduct[0]).toMatchObject({ sentInOutage: 1, outageQueued: 0 });
@@ -173,7 +173,7 @@ describe("the verdict", () => {
     );
   });
 
-  test("P1: a call without an answer is a fault, unless its own runner was killed under it", () => {
+  test("a call without an answer is a fault, unless its own runner was killed under it", () => {
     const fault: LedgerLine = {
       type: "fault",
       at: 350,
