@@ -13,6 +13,7 @@ import {
 } from "@modelcontextprotocol/server";
 import { createLegacySessions } from "./everything/legacy-sessions.ts";
 import { createEverything } from "./everything/server.ts";
+import { createTaskServer, isForTasks, Tasks } from "./everything/tasks.ts";
 import type { RoundState, World } from "./everything/world.ts";
 
 const world: World = {
@@ -27,6 +28,17 @@ const world: World = {
 };
 const legacy = createLegacySessions(() => createEverything(world));
 const modern = createMcpHandler(() => createEverything(world).server, { legacy: "reject" });
+const tasks = new Tasks();
+const withTasks = createMcpHandler(() => createTaskServer(tasks), { legacy: "reject" });
+
+async function serveModern(request: Request): Promise<Response> {
+  const body: unknown = await request
+    .clone()
+    .json()
+    .catch(() => undefined);
+  const { method, params } = Object(body);
+  return (isForTasks(method, Object(params).name) ? withTasks : modern).fetch(request);
+}
 
 const server = Bun.serve({
   hostname: "127.0.0.1",
@@ -38,12 +50,12 @@ const server = Bun.serve({
       originValidationResponse(request, localhostAllowedOrigins());
     if (refused !== undefined) return refused;
     if (new URL(request.url).pathname !== "/mcp") return new Response("Not found\n", { status: 404 });
-    return (await isLegacyRequest(request)) ? legacy.handle(request) : modern.fetch(request);
+    return (await isLegacyRequest(request)) ? legacy.handle(request) : serveModern(request);
   },
 });
 console.log(JSON.stringify({ event: "ready", url: `http://127.0.0.1:${server.port}/mcp` }));
 
 process.once("SIGTERM", async () => {
-  await Promise.allSettled([modern.close(), legacy.close(), server.stop(true)]);
+  await Promise.allSettled([modern.close(), withTasks.close(), legacy.close(), server.stop(true)]);
   process.exit(0);
 });

@@ -7,7 +7,7 @@ export type SuiteReport = {
   readonly direct: Tally;
   readonly proxied: Tally;
   readonly differences: readonly Difference[];
-  /** Scored scenarios that failed directly: a fault of the fixture or of the client, not of the proxy. */
+  /** What failed directly: a fault of the fixture or of the client, not of the proxy. */
   readonly unsound: readonly string[];
 };
 

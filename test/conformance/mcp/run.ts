@@ -38,7 +38,7 @@ type Way = (typeof ways)[number];
 
 /** What one run of the whole shares. */
 type Session = { suite: Suite; folder: string; signal: AbortSignal; programs: Program[] };
-/** Results of one suite by way, and which scored scenarios failed. */
+/** Results of one suite in one way, and what went wrong in it. */
 type Outcome = { results: Results; unsound: string[] };
 
 const readySchema = z.object({ url: z.string(), secretFile: z.string().optional() });
@@ -71,8 +71,9 @@ async function serverSuites(session: Session, way: Way): Promise<Map<Revision, O
       const given = ["server", "--url", url, "--requirements", revision, "-o", out];
       const { signal } = session;
       const { code } = await session.suite.run(given, { forMs: serverSuiteMs, signal });
-      const unsound = code === 0 ? [] : [`the suite ended with ${code}`];
-      outcomes.set(revision, { results: readResults(out), unsound });
+      const results = readResults(out);
+      const ended = code === 0 ? [] : [`the suite ended with ${code}`];
+      outcomes.set(revision, { results, unsound: [...ended, ...failed(results)] });
     }
   } finally {
     close();
@@ -125,10 +126,13 @@ async function clientSuite(session: Session, revision: Revision, way: Way): Prom
     }
   };
   await Promise.all([worker(), worker()]);
-  const unsound = [...results].flatMap(([name, checks]) =>
-    checks.some(({ status }) => status === "FAILURE") ? [`${name} failed`] : [],
+  return { results, unsound: failed(results) };
+}
+
+function failed(results: Results): string[] {
+  return [...results].flatMap(([scenario, checks]) =>
+    checks.some(({ status }) => status === "FAILURE") ? [`${scenario} failed`] : [],
   );
-  return { results, unsound };
 }
 
 /** Fails when the client leaves out, or has too much of, what the suite lists. */
