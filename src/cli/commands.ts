@@ -9,10 +9,10 @@ const relay = () =>
   new Option("--relay <url>", "the relay (default: AGENT_RELAY_URL or the one running from the home)");
 const tokenFile = () =>
   new Option("--token-file <file>", "file with a token (default: operator.token in the home)");
-const logLevel = () =>
+const logLevel = (fallback: "warn" | "error") =>
   new Option("--log-level <level>", "what is logged to standard error")
     .choices(["debug", "info", "warn", "error", "silent"])
-    .default("warn");
+    .default(fallback);
 const port = (fallback: number, what: string) =>
   new Option("--port <n>", what).argParser(wholeNumber("--port", 0, 65_535)).default(fallback);
 
@@ -48,7 +48,7 @@ function addServing(program: Command, version: string, setExit: SetExit): void {
     .option("--host <address>", "address to listen on; other than loopback needs TLS", "127.0.0.1")
     .addOption(home())
     .addOption(json())
-    .addOption(logLevel())
+    .addOption(logLevel("warn"))
     .action(async (o) =>
       (await import("./commands/up.ts")).up({ ...o, home: homeOf(o), version }, printer(o)),
     );
@@ -63,7 +63,8 @@ function addServing(program: Command, version: string, setExit: SetExit): void {
     .addOption(home())
     .option("--takeover", "take the name over from the runner that holds it")
     .addOption(json())
-    .addOption(logLevel())
+    // The agent has the terminal: an outage, which it need not notice, is not written over it.
+    .addOption(logLevel("error"))
     .action(async (provider, args, o) => {
       setExit(
         await (await import("./commands/run.ts")).run(
@@ -81,7 +82,7 @@ function addServing(program: Command, version: string, setExit: SetExit): void {
     .addOption(port(0, "port to listen on; 0 = the one used before, else any"))
     .addOption(home())
     .addOption(json())
-    .addOption(logLevel())
+    .addOption(logLevel("warn"))
     .action(async (o) =>
       (await import("./commands/proxy.ts")).proxy({ ...o, home: homeOf(o), version }, printer(o)),
     );

@@ -10,7 +10,6 @@ import { tokenText } from "../../src/wire/token.ts";
 import { needs } from "../needs.ts";
 import {
   addresses,
-  agents,
   type Place,
   policies,
   proxy,

@@ -18,6 +18,7 @@ export type ProxyOptions = {
 /** Serves until SIGINT or SIGTERM. */
 export async function proxy(options: ProxyOptions, print: Printer): Promise<void> {
   const { tokenFile } = options;
+  const stopped = untilStopped();
   const served = await startUpstreamProxy({
     home: options.home,
     upstreamUrl: parseUrl("--upstream", options.upstream),
@@ -31,7 +32,7 @@ export async function proxy(options: ProxyOptions, print: Printer): Promise<void
   print.line(`${print.bold(served.url)} serves ${options.upstream}`);
   print.line(`  clients send   Authorization: Bearer <content of ${served.secretFile}>`);
   print.line(print.dim("Ctrl-C stops it."));
-  await untilStopped();
+  await stopped;
   const { left, folder } = await served.close();
   if (left > 0)
     process.stderr.write(`agent-relay: ${left} writes wait in ${folder}; the next start delivers them\n`);

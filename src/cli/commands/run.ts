@@ -4,7 +4,7 @@ import { isProviderName, providerNames, type Runner, runnerExitCode, startRunner
 import { agentNameRule, isAgentName } from "../../wire/id.ts";
 import { machineName, type RelayOptions, readTokenFile, relayUrlOf } from "../context.ts";
 import { CliError, type Printer } from "../print.ts";
-import { onInterrupts, stderrLog } from "../process.ts";
+import { passSignals, stderrLog } from "../process.ts";
 
 export type RunOptions = RelayOptions & {
   home: string;
@@ -36,7 +36,9 @@ export async function run(options: RunOptions, print: Printer): Promise<number> 
   }
   // The agent owns standard output; what we say goes to standard error.
   const say = (line: string) => process.stderr.write(`agent-relay: ${line}\n`);
-  const runner = await startRunner({
+  let runner: Runner | undefined;
+  const release = passSignals(() => runner);
+  runner = await startRunner({
     home: options.home,
     relayUrl: relayUrlOf(options),
     agentName: options.name,
@@ -55,7 +57,6 @@ export async function run(options: RunOptions, print: Printer): Promise<number> 
   });
   const { agentName: agent, agentId, mcpUrl, pid } = runner;
   print.data({ event: "ready", agent, agentId, mcpUrl, pid });
-  const release = onInterrupts({ interrupt: runner.interrupt, stop: runner.stop });
   const code = await finish(runner, say);
   release();
   return code;

@@ -8,6 +8,7 @@ export type UpOptions = { port: number; host: string; home: string; logLevel: st
 
 /** Starts the relay, prints where it is, and ends when asked. */
 export async function up(options: UpOptions, print: Printer): Promise<void> {
+  const stopped = untilStopped();
   const server = await startServer({
     home: options.home,
     hostname: options.host,
@@ -29,6 +30,6 @@ export async function up(options: UpOptions, print: Printer): Promise<void> {
   print.line(`  ${program} send alice 'Hello'    ${program} inbox alice    ${program} status`);
   print.line();
   print.line(print.dim("Ctrl-C stops the relay; agents go on and their writes wait for it."));
-  await untilStopped();
+  await stopped;
   await server.close();
 }
