@@ -69,7 +69,7 @@ test("what is not a token of ours costs no lookup", async () => {
   expect(world.lookups()).toBe(0);
 });
 
-test("a revocation is seen at once, also by a lookup that was under way", async () => {
+test("P4: [P4.7] a revocation is seen at once, also by a lookup that was under way", async () => {
   await using world = await countedStore();
   const held = Promise.withResolvers<void>();
   world.hold(held.promise);

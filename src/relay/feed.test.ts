@@ -128,7 +128,7 @@ test("hints: the inbox was acknowledged, the agent's token was revoked, the list
   expect((await feed.next())?.event).toEqual({ type: "changed", subject: "agents" });
 });
 
-test("revoking a token ends its feeds at once", async () => {
+test("P4: [P4.7] revoking a token ends its feeds at once", async () => {
   await using relay = await runningRelay();
   const alice = await relay.enrol("alice");
   await using feed = await openFeed(relay, alice.runnerToken);

@@ -23,7 +23,7 @@ function firstText(result: { content?: unknown }): string {
 }
 
 describe.each(eras)("MCP in the $era era", ({ era, mode }) => {
-  test("P3: tools/list shows exactly what the token's scopes allow", async () => {
+  test("P3: [P3.1] tools/list shows exactly what the token's scopes allow", async () => {
     await using relay = await runningRelay();
     const { token } = await relay.enrol("alice");
     const client = await connected(relay.server.mcpUrl, token, mode);
@@ -214,7 +214,7 @@ describe("MCP over plain HTTP", () => {
     expect(answers[0]?.response.headers.get("www-authenticate")).toBe("Bearer");
   });
 
-  test("a subscription ends when its token is revoked", async () => {
+  test("P4: [P4.7] a subscription ends when its token is revoked", async () => {
     await using relay = await runningRelay();
     const { token } = await relay.enrol("alice");
     const client = await connected(relay.server.mcpUrl, token, "auto");

@@ -155,7 +155,7 @@ describe("tokens", () => {
     await expect(alice.runner.listAgents({})).rejects.toMatchObject({ code: "token_revoked", status: 401 });
   });
 
-  test("revoking a runner token takes its agent tokens with it", async () => {
+  test("P4: [P4.7] revoking a runner token takes its agent tokens with it", async () => {
     await using relay = await runningRelay();
     const alice = await relay.enrol("alice");
     const { tokens } = await relay.operator.listTokens({});
@@ -177,7 +177,7 @@ describe("tokens", () => {
     await expect(bob.runner.mintAgentToken(own)).rejects.toMatchObject({ code: "forbidden" });
   });
 
-  test("an operator's token does not outlive the one that made it", async () => {
+  test("P3: [P3.8] an operator's token does not outlive the one that made it", async () => {
     await using relay = await runningRelay();
     const [short, child] = [secret("operator"), secret("host")];
     const facts = { note: "n", secretHash: tokenHash(short) };
@@ -192,7 +192,7 @@ describe("tokens", () => {
     expect(JSON.stringify(tokens)).not.toContain(tokenHash(child));
   });
 
-  test("every row of the table refuses a token without its scope", async () => {
+  test("P3: [P3.7] every row of the table refuses a token without its scope", async () => {
     await using relay = await runningRelay();
     const alice = await relay.enrol("alice");
     const holders = {

@@ -61,13 +61,12 @@ export function tokenKeeper(options: TokenKeeperOptions): TokenKeeper {
   /** From here on it is used. When it cannot be stored, the secret on disk lets a later runner ask for it again. */
   const take = (secret: string, reply: OperationReply<"mintAgentToken">) => {
     const before = authorizationText(credential.agentToken);
-    const { jti, profile, scopes } = reply;
-    const lifetimeMs = Date.parse(reply.expiresAt) - Date.parse(reply.relayTime);
-    const agentToken: AgentToken = { secret, jti, profile, scopes, expiresAt: clock.now() + lifetimeMs };
+    const agentToken = heldToken(secret, reply, clock.now());
+    const { jti, profile, scopes, expiresAt } = agentToken;
     credential = { ...credential, agentToken, nextSecret: undefined, profile, scopes };
     // The answer to a secret asked for long ago: the token has ended, the next attempt gets a new one.
-    state = lifetimeMs > 0 ? "fresh" : "stale";
-    log.info("Agent token renewed", { jti, lifetimeMs });
+    state = isUsable(agentToken, clock.now()) ? "fresh" : "stale";
+    log.info("Agent token renewed", { jti, expiresAt });
     try {
       options.save(credential);
     } catch (error) {
@@ -93,8 +92,7 @@ export function tokenKeeper(options: TokenKeeperOptions): TokenKeeper {
   };
 
   const refresh = (): Promise<boolean> => {
-    if (state === "revoked") return Promise.resolve(false);
-    running ??= attempt().finally(() => {
+    running ??= (state === "revoked" ? Promise.resolve(false) : attempt()).finally(() => {
       running = undefined;
     });
     return running;
@@ -137,6 +135,13 @@ async function renewInTime(
     else if (await renewal.refresh()) delays.reset();
     else if (renewal.mayRenew()) await sleep(clock, delays.next(), signal);
   }
+}
+
+/** The relay's clock may differ from this machine's: only how long the token is good counts. */
+function heldToken(secret: string, reply: OperationReply<"mintAgentToken">, now: number): AgentToken {
+  const { jti, profile, scopes } = reply;
+  const lifetimeMs = Date.parse(reply.expiresAt) - Date.parse(reply.relayTime);
+  return { secret, jti, profile, scopes, expiresAt: now + lifetimeMs };
 }
 
 function isUsable(token: AgentToken | undefined, now: number): boolean {

@@ -138,20 +138,19 @@ export const writePromises: Promises = {
     expect(await world.inbox(bob)).toHaveLength(1);
   },
 
-  "P3: a write whose scope the sender lacks is refused, and stays so when the scope comes back": async (
-    world,
-  ) => {
-    const [ada, bob] = [await world.agent("ada"), await world.agent("bob")];
-    const writes = [world.write({ to: "bob", body: "x" })];
-    const without = await world.store.applyWrites(
-      world.batch(ada, writes, { scopes: ["message:read"] }),
-      start,
-    );
-    const later = await world.store.applyWrites(world.batch(ada, writes), start);
-    expect(applied(without).outcomes).toMatchObject([{ status: "rejected", code: "forbidden" }]);
-    expect(later).toEqual(without);
-    expect(await world.inbox(bob)).toEqual([]);
-  },
+  "P3: [P3.7] a write whose scope the sender lacks is refused, and stays so when the scope comes back":
+    async (world) => {
+      const [ada, bob] = [await world.agent("ada"), await world.agent("bob")];
+      const writes = [world.write({ to: "bob", body: "x" })];
+      const without = await world.store.applyWrites(
+        world.batch(ada, writes, { scopes: ["message:read"] }),
+        start,
+      );
+      const later = await world.store.applyWrites(world.batch(ada, writes), start);
+      expect(applied(without).outcomes).toMatchObject([{ status: "rejected", code: "forbidden" }]);
+      expect(later).toEqual(without);
+      expect(await world.inbox(bob)).toEqual([]);
+    },
 
   "a sender that does not exist applies nothing": async (world) => {
     const bob = await world.agent("bob");
