@@ -100,11 +100,7 @@ export function tokenKeeper(options: TokenKeeperOptions): TokenKeeper {
 
   return {
     current: () => credential.agentToken?.secret,
-    facts: () => {
-      if (credential.agentToken === undefined) return undefined;
-      const { secret: _, ...facts } = credential.agentToken;
-      return facts;
-    },
+    facts: () => factsOf(credential.agentToken),
     state: () => state,
     refresh,
     run: (signal) =>
@@ -135,6 +131,12 @@ async function renewInTime(
     else if (await renewal.refresh()) delays.reset();
     else if (renewal.mayRenew()) await sleep(clock, delays.next(), signal);
   }
+}
+
+function factsOf(token: AgentToken | undefined): Omit<AgentToken, "secret"> | undefined {
+  if (token === undefined) return undefined;
+  const { secret: _, ...facts } = token;
+  return facts;
 }
 
 /** The relay's clock may differ from this machine's: only how long the token is good counts. */
