@@ -114,7 +114,10 @@ export const requirements: readonly Requirement[] = [
 
   kept("C.1", "up prints its ready line first: event, url, mcpUrl, operatorTokenFile"),
   kept("C.2", "proxy prints its ready line first: event, url, secretFile"),
-  kept("C.3", "SIGTERM ends up, proxy and run with their exit code within 5 seconds, 0 for up"),
+  kept(
+    "C.3",
+    "SIGTERM ends up and proxy with 0 within 5 seconds, and run with its agent's code within 5 seconds of the agent's end",
+  ),
   kept(
     "C.4",
     "Bad input is one clear line on standard error and a non-zero exit code, and nothing is written",

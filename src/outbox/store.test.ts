@@ -299,7 +299,7 @@ test("people list what is there without an owner, and nothing is made where noth
   ]);
 });
 
-test("files are for their owner only, and the note goes at the end", async () => {
+test("P4: [P4.6] files are for their owner only, and the note goes at the end", async () => {
   const dir = folder();
   const { store, load } = storeIn(dir);
   await load();

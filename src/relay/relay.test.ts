@@ -163,7 +163,7 @@ describe("tokens", () => {
     await expect(relay.client(alice.token).listAgents({})).rejects.toMatchObject({ code: "token_revoked" });
   });
 
-  test("minting again with the same hash gives the same token; another runner gets nothing", async () => {
+  test("P3: [P3.8] minting again with the same hash gives the same token; another runner gets nothing", async () => {
     await using relay = await runningRelay();
     const [alice, bob] = [await relay.enrol("alice"), await relay.enrol("bob")];
     const secretHash = tokenHash(secret("agent"));
