@@ -1,6 +1,7 @@
 /**
- * Runs every test and prints the true totals as its last line: `N passed, N failed`. Bun's own summary misses files
- * that did not load, and a test that ends the process ends the run with exit code 0: both are failures here.
+ * Runs every test and prints the true totals as its last line: `N passed, N failed`. Each file runs in a process of
+ * its own with a time limit. Bun's own summary misses files that did not load, and a test that ends the process ends
+ * the run with exit code 0: both are failures here.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -41,44 +42,69 @@ function testFiles({ root, filters }: Request): string[] {
   return filters.length === 0 ? found : found.filter((path) => filters.some((part) => path.includes(part)));
 }
 
-/** All files in one process; when that one leaves no report, each file in its own, so that the culprit is known. */
+/** Folders whose tests start processes or measure: each of their files has the machine for itself. */
+const alone = /^test\/(?!conformance|pins|property)/;
+/** A file that is not done by then hangs. */
+const fileLimitMs = 240_000;
+
+/** Each file in a process of its own, two at a time, then those that want the machine one after another. */
 async function runFiles(request: Request, files: readonly string[]): Promise<Totals> {
-  const together = await runBun(request, files);
-  if (together.report !== undefined || files.length === 1) return totalsFrom(request, files, together);
-  console.error(`The run ended with exit code ${together.code} and no report: running each file alone`);
-  let totals = nothing;
-  for (const file of files) totals = add(totals, totalsFrom(request, [file], await runBun(request, [file])));
-  return totals;
+  const shared = files.filter((file) => !alone.test(file));
+  const single = files.filter((file) => alone.test(file));
+  const totals: Totals[] = [];
+  const work = async (queue: string[]) => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift())
+      totals.push(await runFile(request, file));
+  };
+  const queue = [...shared];
+  await Promise.all([work(queue), work(queue)]);
+  await work([...single]);
+  return totals.reduce(add, nothing);
 }
 
-type Run = { code: number; report: readonly FileReport[] | undefined };
-
-function totalsFrom({ options }: Request, files: readonly string[], { code, report }: Run): Totals {
-  if (report === undefined)
-    return {
-      ...nothing,
-      failed: 1,
-      notes: [`${files.join(" ")} ended with exit code ${code} and no report`],
-    };
-  // With options (for example `-t`) a file may rightly have nothing to run.
-  return totalsOf(report, code, options.length === 0 ? files : []);
-}
-
-async function runBun({ root, options }: Request, files: readonly string[]): Promise<Run> {
+/** Runs one file and prints what it printed when it is done, so that files at the same time do not mix. */
+async function runFile({ root, options }: Request, file: string): Promise<Totals> {
   const folder = mkdtempSync(join(tmpdir(), "agent-relay-test-"));
   const path = join(folder, "report.xml");
+  const startedAt = performance.now();
   try {
     const reporter = ["--reporter=junit", `--reporter-outfile=${path}`];
-    const paths = files.map((file) => `./${file}`);
-    const child = Bun.spawn([process.execPath, "test", ...reporter, ...options, ...paths], {
+    const child = Bun.spawn([process.execPath, "test", ...reporter, ...options, `./${file}`], {
       cwd: root,
-      stdio: ["ignore", "inherit", "inherit"],
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: fileLimitMs,
+      killSignal: "SIGKILL",
     });
-    const code = await child.exited;
-    return { code, report: readReport(() => readFileSync(path, "utf8")) };
+    const [out, err, code] = await Promise.all([
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+      child.exited,
+    ]);
+    const report = readReport(() => readFileSync(path, "utf8"));
+    const totals = totalsFrom({ file, options, code, report });
+    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+    console.log(`${totals.failed > 0 ? "FAILED" : "ok    "} ${file} (${totals.passed} passed, ${seconds} s)`);
+    if (totals.failed > 0 || process.env.AGENT_RELAY_TEST_OUTPUT === "1") console.log(`${out}${err}`);
+    return totals;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+type Run = {
+  file: string;
+  options: readonly string[];
+  code: number;
+  report: readonly FileReport[] | undefined;
+};
+
+function totalsFrom({ file, options, code, report }: Run): Totals {
+  if (report === undefined) {
+    const notes = [`${file} ended with exit code ${code} and no report (limit ${fileLimitMs / 1000} s)`];
+    return { ...nothing, failed: 1, notes };
+  }
+  // With options (for example `-t`) a file may rightly have nothing to run.
+  return totalsOf(report, code, options.length === 0 ? [file] : []);
 }
 
 if (import.meta.main) {

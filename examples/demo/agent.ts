@@ -245,7 +245,7 @@ async function main(): Promise<number> {
   using ledger = openLedger(settings.ledger);
   const run = crypto.randomUUID();
   const write = (entry: Entry) => ledger.append({ ...entry, at: clock.now(), run });
-  using ending = deadline(clock, settings.deadlineMs, `The demo agent ${settings.name}`);
+  using ending = deadline(clock, settings.deadlineMs, { action: `The demo agent ${settings.name}` });
   const { signal } = ending;
   const earlier = memory(parseLedger(await Bun.file(settings.ledger).text()), settings.count);
   const begun = await begin(settings, { clock, signal, write });

@@ -30,8 +30,15 @@ export class DeadlineError extends Error {
   override readonly name = "DeadlineError";
 }
 
+/** What a deadline is for, and what else ends the wait. */
+export type Waiting = {
+  /** Begins the error's sentence, such as `Probe the relay`. */
+  readonly action: string;
+  readonly parent?: AbortSignal | undefined;
+};
+
 /** A signal that aborts after `ms` or with its parent; disposing stops the timer. */
-export function deadline(clock: Clock, ms: number, action: string, parent?: AbortSignal): Linked {
+export function deadline(clock: Clock, ms: number, { action, parent }: Waiting): Linked {
   const linked = linkedAbort(parent);
   const cancel = clock.after(ms, () =>
     linked.abort(new DeadlineError(`${action} took longer than ${ms} ms`)),

@@ -64,7 +64,7 @@ export class Patience {
     const { deliverer, clock, limits, stop } = this.#parts;
     if (stop.aborted) return false;
     this.#probedAt = clock.monotonic();
-    using limit = deadline(clock, limits.probeAttemptMs, "Probe the relay", stop);
+    using limit = deadline(clock, limits.probeAttemptMs, { action: "Probe the relay", parent: stop });
     return (await orAbort(deliverer.probe(limit.signal), limit.signal).catch(() => false)) === true;
   }
 

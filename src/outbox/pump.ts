@@ -204,7 +204,7 @@ export class Pump {
   /** One question to the receiver, with a deadline; whatever it throws becomes a DeliveryError. */
   async #attempt<Value>(action: string, ask: (signal: AbortSignal) => Promise<Value>): Promise<Value> {
     const { clock, limits } = this.#parts;
-    using limit = deadline(clock, limits.deliveryAttemptMs, action, this.#stop.signal);
+    using limit = deadline(clock, limits.deliveryAttemptMs, { action, parent: this.#stop.signal });
     try {
       const value = await orAbort(ask(limit.signal), limit.signal);
       if (value !== undefined) return value;

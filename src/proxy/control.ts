@@ -33,7 +33,7 @@ export function createControl(options: UpstreamParts, upstream: Upstream): Contr
     count += 1;
     const id = `"agent-relay-${count}"`;
     const deadlineMs = options.limits.deliveryAttemptMs;
-    using limit = deadline(options.clock, deadlineMs, `Asking the upstream for ${method}`);
+    using limit = deadline(options.clock, deadlineMs, { action: `Asking the upstream for ${method}` });
     const sent = era === "modern" ? { ...params, _meta: envelope(options) } : params;
     const answer = await upstream.send({
       headers: era === "modern" ? modernHeaders(method, sent) : plainHeaders,

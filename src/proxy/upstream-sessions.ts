@@ -103,7 +103,7 @@ class SessionKeeper implements UpstreamSessions {
   async #initialise(facts: SessionFacts, params: JsonObject, retryMs: number): Promise<Opened> {
     const { clock, limits } = this.#options;
     const deadlineMs = limits.deliveryAttemptMs;
-    using limit = deadline(clock, deadlineMs, "Opening an upstream session");
+    using limit = deadline(clock, deadlineMs, { action: "Opening an upstream session" });
     const common = { deadlineMs, signal: limit.signal, repeatable: true };
     const body = encoder.encode(requestText(openId, "initialize", params));
     const answer = await this.#send({ ...common, headers: jsonHeaders, body, retryMs });

@@ -145,7 +145,7 @@ const welcome: Page = async ({ relay }) =>
   );
 
 const ready: Page = async ({ relay }) => {
-  using limit = deadline(relay.clock, limits.readyMs, "Ask the store");
+  using limit = deadline(relay.clock, limits.readyMs, { action: "Ask the store" });
   const counts = await orAbort(relay.store.counts(), limit.signal).catch((cause: unknown) => {
     throw new RelayError("unavailable", "The store does not answer", { cause });
   });

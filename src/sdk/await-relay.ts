@@ -19,7 +19,7 @@ export async function awaitRelay(
   const until = clock.monotonic() + waitMs;
   for (;;) {
     const left = until - clock.monotonic();
-    using limit = deadline(clock, Math.max(1, left), "Asking which relay this is");
+    using limit = deadline(clock, Math.max(1, left), { action: "Asking which relay this is" });
     try {
       return await client.getRelay({}, { signal: limit.signal });
     } catch (error) {

@@ -63,7 +63,7 @@ type Call = {
 
 async function run(options: ClientOptions, call: Call): Promise<unknown> {
   const { clock = realClock, timeoutMs = limits.controlRequestMs } = options;
-  using limit = deadline(clock, timeoutMs, `${call.name} at ${options.url}`, call.signal);
+  using limit = deadline(clock, timeoutMs, { action: `${call.name} at ${options.url}`, parent: call.signal });
   const { url, init } = requestOf(options, call);
   const answer = await exchange(options, { url, init: { ...init, signal: limit.signal } });
   const parsed = answer.status === 200 ? call.row.reply.safeParse(answer.body) : undefined;
