@@ -27,10 +27,7 @@ describe("7: the token rotates in the middle of a session", () => {
     "[P1.6] 7: %s: what is in flight finishes, a 401 is one refresh and one retry, and the session stays",
     async (era) => {
       await using stage = new Stage();
-      const upstream = stage.upstream((up) => {
-        up.token = "first";
-        up.sessions = true;
-      });
+      const upstream = stage.upstream({ token: "first", sessions: true });
       let release = () => {};
       const held = new Promise<void>((resolve) => {
         release = resolve;
@@ -68,7 +65,7 @@ describe("7: the token rotates in the middle of a session", () => {
     "[P1.4] 7: %s: a token that stays wrong is one attempt, one that is still wrong after the refresh is two; then it works at once",
     async (era) => {
       await using stage = new Stage();
-      const upstream = stage.upstream((up) => void (up.token = "first"));
+      const upstream = stage.upstream({ token: "first" });
       const proxy = await stage.proxy(upstream.origin, { tokenFile: stage.tokenFile("first") });
       const agent = await stage.client(proxy, era);
       await agent.toolNames();
@@ -97,11 +94,7 @@ describe("7: the token rotates in the middle of a session", () => {
 
   test.concurrent("[P1.5] 7: an upstream that drops its sessions with the old token is opened again", async () => {
     await using stage = new Stage();
-    const upstream = stage.upstream((up) => {
-      up.token = "first";
-      up.sessions = true;
-      up.modern = false;
-    });
+    const upstream = stage.upstream({ token: "first", sessions: true, modern: false });
     const proxy = await stage.proxy(upstream.origin, { tokenFile: stage.tokenFile("first") });
     const agent = await stage.client(proxy, "legacy");
     expect(await agent.call("alpha")).toMatchObject({ isError: false });

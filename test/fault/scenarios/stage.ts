@@ -46,6 +46,10 @@ export type ProxyOptions = {
   logLevel?: string;
 };
 
+export type UpstreamSettings = Partial<
+  Pick<ScriptedUpstream, "tools" | "token" | "modern" | "legacy" | "sessions" | "sse">
+>;
+
 export class Stage implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), "agent-relay-scenario-"));
   readonly #closers: (() => unknown)[] = [];
@@ -56,11 +60,10 @@ export class Stage implements AsyncDisposable {
     this.#closers.push(close);
   }
 
-  upstream(prepare: (upstream: ScriptedUpstream) => void = () => {}): ScriptedUpstream {
+  upstream(settings: UpstreamSettings = {}): ScriptedUpstream {
     const upstream = scriptedUpstream();
     this.own(() => upstream.stop());
-    prepare(upstream);
-    return upstream;
+    return Object.assign(upstream, settings);
   }
 
   async gate(upstream: ScriptedUpstream): Promise<Gate> {

@@ -43,10 +43,7 @@ describe("1: the upstream was restarted and its sessions are gone", () => {
     "[P1.5] 1: said by %s, the next call of the same session succeeds, and many at once open it again once",
     async (name) => {
       await using stage = new Stage();
-      const upstream = stage.upstream((up) => {
-        up.modern = false;
-        up.sessions = true;
-      });
+      const upstream = stage.upstream({ modern: false, sessions: true });
       const proxy = await stage.proxy(upstream.origin);
       const agent = await stage.client(proxy, "legacy");
       expect(await agent.call("alpha")).toMatchObject({ isError: false });
@@ -88,9 +85,7 @@ describe("2: the upstream is down when the agent starts", () => {
     "[P1.1] 2: %s: opened within 50 ms, the last-known list, and what changed is told when the upstream returns",
     async (era) => {
       await using stage = new Stage();
-      const upstream = stage.upstream((up) => {
-        up.sessions = true;
-      });
+      const upstream = stage.upstream({ sessions: true });
       const gate = await stage.gate(upstream);
       const first = await stage.proxy(gate.origin);
       expect(await (await stage.client(first, era)).toolNames()).toEqual(["alpha", "beta"]);
@@ -163,9 +158,7 @@ describe("3: one transient bad answer", () => {
     "[P1.4] 3: %s for 100 ms, %s: never seen as such, and the session goes on",
     async (status, era) => {
       await using stage = new Stage();
-      const upstream = stage.upstream((up) => {
-        up.sessions = true;
-      });
+      const upstream = stage.upstream({ sessions: true });
       const proxy = await stage.proxy(upstream.origin);
       const agent = await stage.client(proxy, era);
       expect(await agent.toolNames()).toEqual(["alpha", "beta"]);
@@ -194,9 +187,7 @@ describe("3: one transient bad answer", () => {
     "[P5.4] 3: nobody listens for 100 ms, %s: calls are sent when somebody does, within 2 s and once each",
     async (era) => {
       await using stage = new Stage();
-      const upstream = stage.upstream((up) => {
-        up.sessions = true;
-      });
+      const upstream = stage.upstream({ sessions: true });
       const gate = await stage.gate(upstream);
       const proxy = await stage.proxy(gate.origin);
       const agent = await stage.client(proxy, era);

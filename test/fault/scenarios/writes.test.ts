@@ -14,7 +14,7 @@ import { parsePolicy } from "../../../src/proxy/policy.ts";
 import { asId } from "../../../src/wire/id.ts";
 import type { Era, Told, Witness } from "../../fixtures/sdk-client.ts";
 import { type ScriptedUpstream, toolNamed } from "../../fixtures/upstreams/scripted.ts";
-import { eras, eventually, nothingNoticed, noticed, Stage } from "./stage.ts";
+import { eras, eventually, nothingNoticed, noticed, Stage, type UpstreamSettings } from "./stage.ts";
 
 /** `pay` is written ahead with a key; `poke` has none. */
 const policy = { tools: { pay: { buffered: true, key: { argument: "key" } } } };
@@ -44,8 +44,8 @@ function ledgerOf(upstream: ScriptedUpstream): Ledger {
   return ledger;
 }
 
-async function connected(stage: Stage, era: Era, more: { prepare?(up: ScriptedUpstream): void } = {}) {
-  const upstream = stage.upstream(more.prepare);
+async function connected(stage: Stage, era: Era, settings: UpstreamSettings = {}) {
+  const upstream = stage.upstream(settings);
   const ledger = ledgerOf(upstream);
   const gate = await stage.gate(upstream);
   const proxy = await stage.proxy(gate.origin, { policy });
@@ -60,8 +60,7 @@ describe("4: the answer is lost after the work was done", () => {
     "[P2.5] 4: a keyed write takes effect once (%s, answers as %s)",
     async (era, form) => {
       await using stage = new Stage();
-      const prepare = (up: ScriptedUpstream) => void (up.sse = form === "SSE");
-      const { ledger, gate, agent } = await connected(stage, era, { prepare });
+      const { ledger, gate, agent } = await connected(stage, era, { sse: form === "SSE" });
       gate.loseAnswersWith = "paid-marker";
       const told = agent.call("pay", { what: "rent" });
       await eventually("an answer was lost", () => gate.counts.answersLost >= 1);
@@ -80,8 +79,7 @@ describe("4: the answer is lost after the work was done", () => {
     "[P5.3] 4: a write without a key is never sent again, and its outcome is unknown (%s, answers as %s)",
     async (era, form) => {
       await using stage = new Stage();
-      const prepare = (up: ScriptedUpstream) => void (up.sse = form === "SSE");
-      const { ledger, gate, agent } = await connected(stage, era, { prepare });
+      const { ledger, gate, agent } = await connected(stage, era, { sse: form === "SSE" });
       gate.loseAnswersWith = "poked-marker";
       const told = await agent.call("poke", { what: "bell" });
       expect(gate.counts.answersLost).toBe(1);
