@@ -111,7 +111,7 @@ async function fuzz(count: number): Promise<Fuzzed> {
 }
 
 test(
-  `[P3.6] ${bodies} hostile bodies: answered in order, forwarded as decided (seed ${seed})`,
+  `[P3.2] ${bodies} hostile bodies: answered in order, forwarded as decided (seed ${seed})`,
   async () => {
     const { faults, statuses, reopened } = await fuzz(bodies);
     const { arrived } = victim.upstream;
