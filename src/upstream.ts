@@ -59,7 +59,8 @@ export function upstreamFolder(home: string, upstreamUrl: string): string {
 /** Starts the endpoint. The upstream need not be up. */
 export async function startUpstreamProxy(options: UpstreamProxyOptions): Promise<UpstreamProxy> {
   const folder = upstreamFolder(options.home, options.upstreamUrl);
-  const upstream = upstreamOf(options);
+  let endpoint: Endpoint | undefined;
+  const upstream = upstreamOf(options, () => endpoint?.authorizationChanged());
   if (options.port !== 0) await requireFreePort(options.port);
   for (const path of [options.home, join(options.home, "proxies"), folder]) privateFolder(path);
   const buffers = [...options.policy.tools.values()].some((tool) => tool.buffered);
@@ -71,7 +72,6 @@ export async function startUpstreamProxy(options: UpstreamProxyOptions): Promise
     upstream,
     outbox,
   };
-  let endpoint: Endpoint | undefined;
   try {
     endpoint = await open(parts);
     saveEndpointPort(folder, "proxy", endpoint.port);
@@ -95,7 +95,11 @@ async function requireFreePort(port: number): Promise<void> {
   await listen({ hostname: "127.0.0.1", port, clock: realClock, serve: refuse }).close(0);
 }
 
-function upstreamOf(options: UpstreamProxyOptions): UpstreamOptions {
+/** A foreign server has no agent in a worktree. */
+const context = { worktree: "none" } as const;
+
+/** The upstream with the token of its file; `onToken` is called when another one was read. */
+function upstreamOf(options: UpstreamProxyOptions, onToken: () => void): UpstreamOptions {
   const url = new URL(options.upstreamUrl);
   let token = options.readToken?.();
   return {
@@ -109,6 +113,7 @@ function upstreamOf(options: UpstreamProxyOptions): UpstreamOptions {
       } catch (error) {
         options.log.warn("The upstream's token could not be read again", { error });
       }
+      if (token !== before) onToken();
       return token !== before;
     },
   };
@@ -127,7 +132,13 @@ function openUpstreamOutbox(
     clock: realClock,
     random: realRandom,
     log: options.log.with({ part: "outbox" }),
-    deliverer: upstreamDeliverer({ upstream, policy: options.policy, limits, clock: realClock }),
+    deliverer: upstreamDeliverer({
+      upstream,
+      policy: options.policy,
+      context: () => context,
+      limits,
+      clock: realClock,
+    }),
   });
 }
 
@@ -145,8 +156,14 @@ function open(parts: Parts): Promise<Endpoint> {
       upstream,
       outbox,
       policy: options.policy,
-      authorization: () => ({ relay: options.upstreamUrl, principal: "upstream", profile: "", scopes: [] }),
-      context: () => ({ worktree: "none" }),
+      // Another token may be shown other tools, so what is remembered is remembered per token.
+      authorization: () => ({
+        relay: options.upstreamUrl,
+        principal: uuidOf("upstream-token", upstream.credential() ?? ""),
+        profile: "",
+        scopes: [],
+      }),
+      context: () => context,
       memory: folderMemory(join(folder, "answers"), limits.rememberedAnswersMax, log),
       builtin: () => undefined,
       staticList: false,

@@ -15,6 +15,9 @@ import { refusal } from "./narrow.ts";
 import type { ToolPolicy } from "./policy.ts";
 import type { HeaderList } from "./upstream-call.ts";
 
+/** Tools named in a refusal. */
+const namedMax = 20;
+
 export async function callTool(core: Core, ask: Ask): Promise<Response> {
   const { name, arguments: given = {} } = ask.message.params;
   if (typeof name !== "string") return invalid(ask, "tools/call needs the name of a tool");
@@ -58,12 +61,23 @@ async function gate(core: Core, ask: Ask, name: string): Promise<Response | unde
   const offered = core.lists.tools().some((tool) => tool.name === name);
   if (offered && reason !== undefined) {
     core.options.log.info("a hidden tool was called", { tool: name, reason });
-    return respond(callAnswer(core, ask, { result: failedCall(`refused: ${reason}. It did not run.`) }));
+    return respond(
+      callAnswer(core, ask, { result: failedCall(`refused: ${reason}. It did not run. ${available(core)}`) }),
+    );
   }
   if (!fresh && !core.lists.knowsTools()) {
     return respond(unreachableAnswer(core, ask, { cause: "its tools are not known yet", ran: "no" }));
   }
-  return invalid(ask, `Unknown tool: ${name}`);
+  return invalid(ask, `Unknown tool: ${name}. ${available(core)}`);
+}
+
+/** What may be called instead, for clients that still show an older list. */
+function available(core: Core): string {
+  const names = [...core.shown().names];
+  const more = names.length > namedMax ? ` and ${names.length - namedMax} more` : "";
+  return names.length === 0
+    ? "No tool is available now."
+    : `Available now: ${names.slice(0, namedMax).join(", ")}${more}.`;
 }
 
 function notDrained(name: string, outbox: Outbox): string {

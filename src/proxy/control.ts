@@ -17,7 +17,8 @@ export type Asked =
   | { kind: "failed"; cause: string };
 
 export type Control = {
-  ask(method: string, params: JsonObject): Promise<Asked>;
+  /** @param onlyWhile false as soon as the answer would no longer be wanted: nothing is sent then */
+  ask(method: string, params: JsonObject, onlyWhile?: () => boolean): Promise<Asked>;
   /** Asks `server/discover`; learns from the answer which eras the upstream speaks. */
   discover(): Promise<Asked>;
 };
@@ -26,10 +27,12 @@ export type Control = {
 export const controlSession = { uid: "control", version: "2025-11-25", capabilities: {} } as const;
 const encoder = new TextEncoder();
 
+type Question = { method: string; params: JsonObject; onlyWhile?: (() => boolean) | undefined };
+
 export function createControl(options: UpstreamParts, upstream: Upstream): Control {
   let count = 0;
 
-  async function exchange(era: "modern" | "legacy", method: string, params: JsonObject): Promise<Asked> {
+  async function exchange(era: "modern" | "legacy", { method, params, onlyWhile }: Question): Promise<Asked> {
     count += 1;
     const id = `"agent-relay-${count}"`;
     const deadlineMs = options.limits.deliveryAttemptMs;
@@ -43,24 +46,25 @@ export function createControl(options: UpstreamParts, upstream: Upstream): Contr
       deadlineMs,
       retryMs: 0,
       repeatable: true,
+      onlyWhile,
     });
     return asked(answer, await finalMessage(answer, id, options.limits.sseEventBytesMax));
   }
 
   async function discover(): Promise<Asked> {
-    const answer = await exchange("modern", "server/discover", {});
+    const answer = await exchange("modern", { method: "server/discover", params: {} });
     learn(upstream, answer);
     return answer;
   }
 
   return {
     discover,
-    async ask(method, params) {
+    async ask(method, params, onlyWhile) {
       if (upstream.eras.modern === undefined) {
         const first = await discover();
         if (first.kind === "failed") return first;
       }
-      return exchange(upstream.eras.modern === true ? "modern" : "legacy", method, params);
+      return exchange(upstream.eras.modern === true ? "modern" : "legacy", { method, params, onlyWhile });
     },
   };
 }

@@ -11,6 +11,7 @@ import type { NeutralResult } from "../wire/receipt.ts";
 import { type Deliverer, DeliveryError } from "../wire/write.ts";
 import { asked, controlSession, createControl, envelope, modernHeaders, plainHeaders } from "./control.ts";
 import { finalMessage } from "./final.ts";
+import { type Context, refusal } from "./narrow.ts";
 import type { UpstreamOptions } from "./options.ts";
 import type { KeyPlace, Policy } from "./policy.ts";
 import { createUpstream, type Upstream } from "./upstream.ts";
@@ -19,6 +20,8 @@ import type { HeaderList, UpstreamAnswer } from "./upstream-call.ts";
 export type UpstreamDelivererOptions = {
   readonly upstream: UpstreamOptions;
   readonly policy: Policy;
+  /** The agent's surroundings now: what is hidden by then is not sent, however long it has waited. */
+  context(): Context;
   readonly limits: Limits;
   readonly clock: Clock;
 };
@@ -35,6 +38,8 @@ export function upstreamDeliverer(options: UpstreamDelivererOptions): Deliverer 
   const control = createControl(parts, upstream);
 
   async function deliverOne(record: LaneRecord, signal: AbortSignal): Promise<LaneOutcome> {
+    const why = replayRefusal(record.tool, options);
+    if (why !== undefined) return { status: "rejected", key: record.key, code: "forbidden", detail: why };
     if (upstream.eras.modern === undefined) {
       const found = await control.discover();
       if (found.kind === "failed") throw new DeliveryError("unreachable", "no", found.cause);
@@ -83,6 +88,14 @@ export function upstreamDeliverer(options: UpstreamDelivererOptions): Deliverer 
       return probe(upstream, limits, signal);
     },
   };
+}
+
+/** Why a record may no longer be sent: the policy or the context has changed since it was written. */
+function replayRefusal(tool: string, { policy, context }: UpstreamDelivererOptions): string | undefined {
+  const row = policy.tools.get(tool);
+  if (row?.buffered !== true || row.keyPlace === undefined)
+    return `${tool} is not buffered by the policy any more`;
+  return refusal(tool, context(), policy);
 }
 
 function deferred({ key }: LaneRecord): LaneOutcome {

@@ -101,7 +101,8 @@ export function modernHeaderFault(
 ): Extract<EraVerdict, { kind: "reject" }> | undefined {
   const claimed = metaOf(message.params)?.[metaKey.protocolVersion];
   if (claimed !== modernVersion) {
-    const data = { supported: [...supportedVersions], requested: claimed };
+    // The versions that server/discover names: an era is not negotiated by this error.
+    const data = { supported: [modernVersion], requested: claimed };
     return {
       kind: "reject",
       code: rpcCode.unsupportedVersion,

@@ -50,7 +50,8 @@ export function openListen(core: Core, ask: Ask): Response {
   const listener: Listener = {
     stream,
     text,
-    shown: session.shown,
+    // A client that subscribes before it lists is told of what changes from now on.
+    shown: session.shown ?? core.shown().fingerprint,
     wants: new Set(
       Object.keys(honoured).map(
         (name) => listChanged[name.replace("ListChanged", "") as keyof typeof listChanged],

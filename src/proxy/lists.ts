@@ -149,7 +149,12 @@ class ListKeeper implements Lists {
     const items: JsonObject[] = [];
     let cursor: unknown;
     for (let page = 0; page < this.#options.limits.listPagesMax; page += 1) {
-      const answer: Asked = await this.#control.ask(method, cursor === undefined ? {} : { cursor });
+      // Every page is asked for with the token of that moment: the answer must be for this authorization alone.
+      const answer: Asked = await this.#control.ask(
+        method,
+        cursor === undefined ? {} : { cursor },
+        () => key === this.#keyOf(method),
+      );
       if (answer.kind === "error") return { kind: "error", code: answer.code, message: answer.message };
       if (answer.kind === "failed") return this.#remembered(method, key);
       const part = answer.result[listMethods[method]];
@@ -163,8 +168,6 @@ class ListKeeper implements Lists {
   }
 
   #keep(method: ListMethod, key: string, items: readonly JsonObject[]): ListAnswer {
-    // The token may have changed between two pages: such an answer belongs to no authorization.
-    if (key !== this.#keyOf(method)) return this.#remembered(method, this.#keyOf(method));
     const before = this.#held.get(key);
     const ordered = stableOrder(items, before ?? []);
     if (before !== undefined && canonicalJson(before) === canonicalJson(ordered)) {
@@ -199,8 +202,12 @@ class ListKeeper implements Lists {
       if (answer.kind === "list" && !answer.fresh) this.follow();
       return answer;
     });
+    const key = this.#keyOf(method);
     const answer = await within(this.#options.clock, waitMs, asking);
-    return answer ?? this.#remembered(method, this.#keyOf(method));
+    // What was asked for under another authorization is not shown under this one.
+    return answer === undefined || key !== this.#keyOf(method)
+      ? this.#remembered(method, this.#keyOf(method))
+      : answer;
   }
 }
 

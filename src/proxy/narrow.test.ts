@@ -59,7 +59,8 @@ test("P3: [P3.6] shown ⊆ the last answer for this authorization, or ⊆ the bu
           during = () => {};
           await Promise.resolve();
           const tools = answer.kind === "result" ? (answer.result.tools as ToolDefinition[]) : undefined;
-          if (tools !== undefined && key === scopes.join())
+          // The answer is for the authorization it was asked under.
+          if (tools !== undefined)
             answers.set(
               key,
               tools.map(({ name }) => name),

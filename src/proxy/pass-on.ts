@@ -17,9 +17,14 @@ export type Posted = {
 /** The proxy opens upstream sessions itself and says so itself. */
 const notPassed: readonly string[] = ["notifications/initialized"];
 
+/** Only what MCP knows as a notification: a request without an id would pass by every gate. */
+function isPassed(method: string): boolean {
+  return method.startsWith("notifications/") && !notPassed.includes(method);
+}
+
 /** Sends it upstream without waiting; only in the agent's own era. */
 export function passOn(core: Core, { era, message, bytes, headers, session }: Posted): void {
-  if (message.kind === "notification" && notPassed.includes(message.method)) return;
+  if (message.kind === "notification" && !isPassed(message.method)) return;
   if (core.upstream.eras[era.name] === false) return;
   const { limits, log } = core.options;
   const signal = new AbortController().signal;

@@ -63,6 +63,7 @@ function stage() {
   const deliverer = upstreamDeliverer({
     upstream: { client, path: upstream.path, credential: () => undefined, refresh: async () => false },
     policy,
+    context: () => ({ worktree: "none" }),
     limits: smallLimits,
     clock: realClock,
   });

@@ -18,6 +18,8 @@ export type UpstreamCall = {
   readonly retryMs: number;
   /** Doing it twice is harmless: it may be sent again after an unknown end too. */
   readonly repeatable: boolean;
+  /** Asked before every attempt: false = it is no longer wanted, for example under another token. */
+  readonly onlyWhile?: (() => boolean) | undefined;
 };
 
 /** How the upstream answered. `ran` is what the agent is told when there is no answer. */
@@ -26,4 +28,10 @@ export type UpstreamAnswer =
   | { kind: "stream"; response: HttpResponse; sessionId: string | undefined }
   | { kind: "accepted" }
   | { kind: "refused"; status: number; reason: string; error: JsonObject | undefined }
-  | { kind: "unreachable"; cause: string; ran: "no" | "unknown" };
+  | {
+      kind: "unreachable";
+      cause: string;
+      ran: "no" | "unknown";
+      /** The answer was an error that servers give to a session they have forgotten. */
+      sessionLost?: boolean;
+    };

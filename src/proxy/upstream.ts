@@ -92,15 +92,19 @@ class UpstreamLink implements Upstream {
     }
   }
 
-  /** Sends until there is an answer, within the budget; refreshes the token once. */
+  /** Sends until there is an answer, within the budget; after a 401 once more with another token. */
   async #attempts(call: UpstreamCall): Promise<UpstreamAnswer> {
     const end = this.#options.clock.monotonic() + call.retryMs;
-    let refreshed = false;
+    let renewed = false;
     for (let round = 0; ; round += 1) {
-      const answer = await this.#once(call);
-      if (answer.kind === "refused" && answer.status === 401 && !refreshed) {
-        refreshed = true;
-        if (await this.#refreshOnce()) continue;
+      if (call.onlyWhile?.() === false)
+        return { kind: "unreachable", cause: "the authorization has changed", ran: "no" };
+      const token = this.#options.upstream.credential();
+      const answer = await this.#once(call, token);
+      if (answer.kind === "refused" && answer.status === 401 && !renewed) {
+        renewed = true;
+        // Somebody else's refresh may have ended while this call was on its way.
+        if (this.#options.upstream.credential() !== token || (await this.#refreshOnce())) continue;
       }
       this.#note(answer);
       if (answer.kind !== "unreachable" || !(answer.ran === "no" || call.repeatable)) return answer;
@@ -110,8 +114,7 @@ class UpstreamLink implements Upstream {
     }
   }
 
-  async #once(call: UpstreamCall): Promise<UpstreamAnswer> {
-    const token = this.#options.upstream.credential();
+  async #once(call: UpstreamCall, token: string | undefined): Promise<UpstreamAnswer> {
     const headers =
       token === undefined ? call.headers : [...call.headers, ["Authorization", `Bearer ${token}`] as const];
     try {
@@ -162,8 +165,16 @@ function notRun(answer: UpstreamAnswer): UpstreamAnswer {
 
 /** What an answer with a complete body is. */
 function sort(status: number, bytes: Uint8Array, type: string | undefined): UpstreamAnswer {
-  if (status >= 500)
-    return { kind: "unreachable", cause: `the upstream answered HTTP ${status}`, ran: "unknown" };
+  if (status >= 500) {
+    const error = isJsonType(type) ? parsed(bytes)?.error : undefined;
+    const lost = isObject(error) && error.code === -32001;
+    return {
+      kind: "unreachable",
+      cause: `the upstream answered HTTP ${status}`,
+      ran: "unknown",
+      sessionLost: lost,
+    };
+  }
   if (status >= 300) {
     const body = isJsonType(type) ? parsed(bytes) : undefined;
     const error = isObject(body?.error) ? body.error : undefined;
@@ -207,6 +218,7 @@ const sessionLostCodes: Record<number, readonly number[]> = {
 
 /** True when the upstream refused the call, before doing anything, because it does not know the session. */
 function isSessionLost(answer: UpstreamAnswer, id: string | undefined): boolean {
+  if (answer.kind === "unreachable") return id !== undefined && answer.sessionLost === true;
   if (answer.kind === "refused") {
     const code = answer.error?.code;
     if (answer.status === 404 && code === undefined) return id !== undefined;

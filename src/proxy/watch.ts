@@ -6,8 +6,8 @@ import { backoff } from "../base/backoff.ts";
 import { sleep } from "../base/clock.ts";
 import { HttpFailure, type HttpResponse } from "../base/http/exchange.ts";
 import { SseTooLarge, sseEvents } from "../base/http/sse.ts";
-import { requestText } from "../wire/jsonrpc.ts";
-import { controlSession, envelope, modernHeaders } from "./control.ts";
+import { isObject, requestText } from "../wire/jsonrpc.ts";
+import { type Asked, controlSession, envelope, modernHeaders } from "./control.ts";
 import type { Core } from "./core.ts";
 import { parseObject } from "./final.ts";
 import type { SessionFacts } from "./session.ts";
@@ -57,18 +57,37 @@ async function watch(core: Core, signal: AbortSignal): Promise<void> {
 async function subscribe(core: Core, signal: AbortSignal): Promise<UpstreamAnswer | undefined> {
   const { limits } = core.options;
   const common = { signal, deadlineMs: limits.deliveryAttemptMs, retryMs: 0, repeatable: true };
-  if (core.upstream.eras.modern === undefined) await core.control.discover();
+  const found = await core.control.discover();
   if (core.upstream.eras.modern === undefined) return undefined;
   if (core.upstream.eras.modern) {
-    const params = {
-      notifications: { toolsListChanged: true, promptsListChanged: true, resourcesListChanged: true },
-      _meta: envelope(core.options),
-    };
+    const notifications = offeredChanges(found);
+    if (Object.keys(notifications).length === 0) return nothingOffered;
+    const params = { notifications, _meta: envelope(core.options) };
     const body = encoder.encode(requestText('"agent-relay-listen"', "subscriptions/listen", params));
     return core.upstream.send({ ...common, headers: modernHeaders("subscriptions/listen", params), body });
   }
   const headers = [["Accept", "text/event-stream"]] as const;
   return core.upstream.send({ ...common, method: "GET", headers, session: controlSession });
+}
+
+/** An upstream that tells of no changes is looked at again at the longest pause, like one that refuses. */
+const nothingOffered: UpstreamAnswer = {
+  kind: "refused",
+  status: 200,
+  reason: "no list changes",
+  error: undefined,
+};
+
+/** The list changes that the upstream says it tells of (MCP 2026-07-28 §subscriptions). */
+function offeredChanges(found: Asked): Record<string, true> {
+  const capabilities =
+    found.kind === "result" && isObject(found.result.capabilities) ? found.result.capabilities : {};
+  const offers = (name: string) => {
+    const capability = capabilities[name];
+    return isObject(capability) && capability.listChanged === true;
+  };
+  const names = ["tools", "prompts", "resources"].filter(offers);
+  return Object.fromEntries(names.map((name) => [`${name}ListChanged`, true as const]));
 }
 
 async function follow(core: Core, response: HttpResponse): Promise<void> {

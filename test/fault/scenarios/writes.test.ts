@@ -208,7 +208,10 @@ describe("5: the proxy is killed with writes in its queue", () => {
       clock: realClock,
       random: realRandom,
       log: silentLog,
-      deliverer: upstreamDeliverer({ upstream: own, policy: parsed, limits: scaled, clock: realClock }),
+      deliverer: upstreamDeliverer({
+        ...{ upstream: own, policy: parsed, limits: scaled, clock: realClock },
+        context: () => ({ worktree: "none" }),
+      }),
     });
     stage.own(() => outbox.close());
     const endpoint = await stage.endpoint(gate.origin, {
