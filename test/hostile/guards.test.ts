@@ -161,10 +161,10 @@ const origins = [
 const shapes: readonly { what: string; request(): Buffer }[] = [
   { what: "no Host", request: () => postBytes(lines(), call) },
   { what: "an empty Host", request: () => postBytes(["Host:", ...lines()], call) },
-  { what: "HTTP/1.0 without Host", request: () => postBytes(lines(), call, "/mcp", "HTTP/1.0") },
+  { what: "HTTP/1.0 without Host", request: () => postBytes(lines(), call, { version: "HTTP/1.0" }) },
   {
     what: "HTTP/1.0 with a foreign Host",
-    request: () => postBytes(["Host: evil.com", ...lines()], call, "/mcp", "HTTP/1.0"),
+    request: () => postBytes(["Host: evil.com", ...lines()], call, { version: "HTTP/1.0" }),
   },
   {
     what: "two Hosts, the foreign one first",
@@ -208,16 +208,19 @@ const shapes: readonly { what: string; request(): Buffer }[] = [
   },
   {
     what: "an absolute target of another address",
-    request: () => postBytes([at("Host: 127.0.0.1:P"), ...lines()], call, at("http://evil.com:P/mcp")),
+    request: () =>
+      postBytes([at("Host: 127.0.0.1:P"), ...lines()], call, { target: at("http://evil.com:P/mcp") }),
   },
   {
     what: "an absolute target with a foreign Host",
-    request: () => postBytes(["Host: evil.com", ...lines()], call, at("http://127.0.0.1:P/mcp")),
+    request: () => postBytes(["Host: evil.com", ...lines()], call, { target: at("http://127.0.0.1:P/mcp") }),
   },
   {
     what: "an absolute target with userinfo",
     request: () =>
-      postBytes([at("Host: 127.0.0.1:P"), ...lines()], call, at("http://127.0.0.1:P@evil.com/mcp")),
+      postBytes([at("Host: 127.0.0.1:P"), ...lines()], call, {
+        target: at("http://127.0.0.1:P@evil.com/mcp"),
+      }),
   },
   {
     what: "content length and chunks at once",

@@ -140,8 +140,7 @@ export async function askOnce(port: number, bytes: string | Uint8Array, waitMs?:
 export function postBytes(
   lines: readonly string[],
   body: string | Uint8Array,
-  target = "/mcp",
-  version = "HTTP/1.1",
+  { target = "/mcp", version = "HTTP/1.1" } = {},
 ): Buffer {
   const bytes = Buffer.from(body as string);
   const head = [`POST ${target} ${version}`, ...lines, `Content-Length: ${bytes.length}`, "", ""].join(

@@ -9,6 +9,7 @@ import { limits } from "../../src/limits.ts";
 import { errorText, isObject, parseBody, type RpcFault, type RpcMessage } from "../../src/wire/jsonrpc.ts";
 import { nextHostile } from "../hostile/bodies.ts";
 import { decisionOf, type Reading, readings } from "../hostile/members.ts";
+import { changedProduct } from "./product.ts";
 
 const seed = Number(process.env.AGENT_RELAY_TEST_SEED ?? Date.now() % 1_000_000_000);
 const documents = 10_000;
@@ -45,8 +46,8 @@ function wrongId(bytes: Uint8Array, id: string): string | undefined {
 
 type Tally = Record<string, number>;
 
-function judge(bytes: Uint8Array, tally: Tally): string | undefined {
-  const message = parseBody(bytes, limits.jsonDepthMax);
+function judge(bytes: Uint8Array, tally: Tally, parse = parseBody): string | undefined {
+  const message = parse(bytes, limits.jsonDepthMax);
   tally[message.kind] = (tally[message.kind] ?? 0) + 1;
   const wrong = misunderstood(bytes, message);
   return wrong === undefined ? undefined : `${wrong}: ${Buffer.from(bytes).toString("latin1").slice(0, 300)}`;
@@ -115,6 +116,27 @@ test(
     expect(tally.request).toBeGreaterThan(documents / 100);
     expect(tally.notification).toBeGreaterThan(documents / 100);
     expect(tally.response).toBeGreaterThan(documents / 100);
+  },
+  testMs,
+);
+
+test(
+  "the test is red when duplicates are let through",
+  async () => {
+    const change = {
+      file: "wire/jsonrpc.ts",
+      from: "if (members.refused !== undefined) return",
+      to: "if (false) return",
+    };
+    const { product, remove } = await changedProduct(change);
+    try {
+      const random = seededRandom(seed);
+      const { parseBody: parse } = product.jsonrpc;
+      const faults = Array.from({ length: documents }, () => judge(nextHostile(random).bytes, {}, parse));
+      expect(faults).toContainEqual(expect.stringContaining("several readings"));
+    } finally {
+      remove();
+    }
   },
   testMs,
 );

@@ -10,6 +10,7 @@ import { join, resolve } from "node:path";
 export type Product = {
   readonly core: typeof import("../../src/proxy/core.ts");
   readonly requests: typeof import("../../src/proxy/requests.ts");
+  readonly deliver: typeof import("../../src/proxy/deliver.ts");
   readonly rules: typeof import("../../src/store/rules.ts");
   readonly modern: typeof import("../../src/proxy/modern.ts");
   readonly legacy: typeof import("../../src/proxy/legacy.ts");
@@ -25,6 +26,7 @@ export async function productAt(folder: string = root): Promise<Product> {
   return {
     core: await from("proxy/core.ts"),
     requests: await from("proxy/requests.ts"),
+    deliver: await from("proxy/deliver.ts"),
     rules: await from("store/rules.ts"),
     modern: await from("proxy/modern.ts"),
     legacy: await from("proxy/legacy.ts"),
