@@ -21,6 +21,17 @@ export const limits = {
   unauthorizedPeekBytesMax: 64 * kibibyte,
   /** A client has this long to send its headers and body: longer is a slow-request attack or a dead peer. */
   requestReadMs: 30 * second,
+  /** Head of a request and its fields: ours are below 4 KiB and twenty, session ids included. */
+  requestHeadBytesMax: 32 * kibibyte,
+  requestFieldsMax: 100,
+  /** Connections one data-plane server serves: an agent opens a handful; the oldest that has shown no secret makes room. */
+  serverConnectionsMax: 512,
+  /** A kept connection is idle for at most this long: closing it at the moment of the next request would fail that request. */
+  serverIdleMs: 10 * minute,
+  /** After a last answer the server reads on for this long, because a reset could overtake the answer. */
+  serverLingerMs: second,
+  /** A body that nobody wants is skipped up to this size; beyond it the connection is closed. */
+  skippedBodyBytesMax: 64 * kibibyte,
 
   /** Answer from memory when the relay has not answered list and handshake requests by then: Codex waits ~1 s at start. */
   lastKnownAnswerMs: 500,

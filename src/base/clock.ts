@@ -1,4 +1,5 @@
 /** Time as an argument. Only this file reads the real clock or sets real timers. */
+import type { StopSignal } from "./stop-signal.ts";
 
 export interface Clock {
   /** Wall clock, ms since 1970. For people and expiry; may jump. */
@@ -32,7 +33,7 @@ export const waitingClock: Clock = {
 /**
  * Resolves after `ms`, or as soon as the signal aborts. Never rejects: look at the signal to know which.
  */
-export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+export function sleep(clock: Clock, ms: number, signal?: StopSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted === true) return resolve();
     const done = () => {

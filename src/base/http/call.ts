@@ -71,6 +71,13 @@ export class Call {
     this.#settle.resolve(new Response(head, body));
   }
 
+  /** The response came as one piece. */
+  whole(head: Head, body: Uint8Array): void {
+    if (this.#state !== "head") return;
+    this.#finish();
+    this.#settle.resolve(new WholeResponse(head, body));
+  }
+
   /** @returns the bytes that wait for the reader */
   data(bytes: Uint8Array): number {
     return this.#body?.push(bytes) ?? 0;
@@ -118,18 +125,56 @@ function withoutQuery(path: string): string {
 
 class Response implements HttpResponse {
   readonly status: number;
-  readonly headers: Head["fields"];
   readonly body: Body;
+  readonly #fields: Head["fields"];
 
   constructor(head: Head, body: Body) {
     this.status = head.status;
-    this.headers = head.fields;
+    this.#fields = head.fields;
     this.body = body;
   }
 
+  get headers(): HttpResponse["headers"] {
+    return this.#fields.list;
+  }
+
   header(name: string): string | undefined {
-    for (const [other, value] of this.headers) if (other === name) return value;
-    return undefined;
+    return this.#fields.first(name);
+  }
+
+  cancel(): void {
+    this.body.discard();
+  }
+}
+
+/** A response that is already complete; its body is made into a stream only for a reader who wants one. */
+class WholeResponse implements HttpResponse {
+  readonly status: number;
+  readonly whole: Uint8Array;
+  readonly #fields: Head["fields"];
+  #body: Body | undefined;
+
+  constructor(head: Head, whole: Uint8Array) {
+    this.status = head.status;
+    this.whole = whole;
+    this.#fields = head.fields;
+  }
+
+  get headers(): HttpResponse["headers"] {
+    return this.#fields.list;
+  }
+
+  header(name: string): string | undefined {
+    return this.#fields.first(name);
+  }
+
+  get body(): Body {
+    if (this.#body === undefined) {
+      this.#body = new Body({ onDrained() {}, onGivenUp() {} });
+      this.#body.push(this.whole);
+      this.#body.end();
+    }
+    return this.#body;
   }
 
   cancel(): void {

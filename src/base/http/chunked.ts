@@ -1,5 +1,6 @@
 /** Decodes the chunked transfer coding (RFC 9112 §7.1) as bytes arrive, split anywhere; chunks are never copied. */
-import { malformed, type ParseFault, parseField } from "./head.ts";
+import { scanFields } from "./fields.ts";
+import { malformed, type ParseFault } from "./head.ts";
 
 type Part = "size" | "data" | "data-end" | "trailer" | "done";
 
@@ -80,7 +81,7 @@ export class ChunkedDecoder {
       return undefined;
     }
     this.#trailerBytes += line.length + 2;
-    const field = parseField(line);
-    return "fault" in field ? field : undefined;
+    const field = scanFields(line, 0);
+    return "bad" in field ? malformed(field.bad, field.got, "a name, a colon and a value") : undefined;
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Limits } from "../../limits.ts";
 import type { Clock } from "../clock.ts";
+import { timerLines } from "../timer-lines.ts";
 import { Call } from "./call.ts";
 import type { Target } from "./connection.ts";
 import { type HttpClient, HttpFailure, type HttpRequest } from "./exchange.ts";
@@ -28,7 +29,8 @@ export type HttpClientOptions = {
  * @throws Error when the origin is not one
  */
 export function createHttpClient(options: HttpClientOptions): HttpClient {
-  const { clock, limits } = options;
+  const { limits } = options;
+  const clock = timerLines(options.clock);
   const pool = new Pool({ target: parseOrigin(options.origin, options.tls), clock, limits });
   return {
     request: (request) =>

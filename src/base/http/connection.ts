@@ -35,7 +35,14 @@ export type ConnectionOwner = {
   onGone(connection: Connection): void;
 };
 
-export type ConnectionOptions = { target: Target; clock: Clock; limits: Limits; owner: ConnectionOwner };
+export type ConnectionOptions = {
+  target: Target;
+  clock: Clock;
+  limits: Limits;
+  owner: ConnectionOwner;
+  /** Room in which requests are put together, for all connections: used within one call only. */
+  scratch: Buffer;
+};
 
 type State = "dialling" | "open" | "gone";
 
@@ -111,10 +118,11 @@ export class Connection implements CallHolder, ResponseSink {
       return false;
     }
     const secure = this.#options.target.tls !== undefined;
-    const { first, rest } = encodeRequest(call.request, this.#options.target.host);
+    const { scratch, target } = this.#options;
+    const { size, rest } = encodeRequest(call.request, target.host, scratch);
     // A TLS record may have left in part whatever `write` says, so the answer does not matter there.
     if (secure) call.sent = "unknown";
-    const written = socket.write(first);
+    const written = socket.write(scratch, 0, size);
     if (written < 0 && !secure) {
       // One system call that failed: the system has taken none of these bytes.
       this.close();
@@ -126,14 +134,14 @@ export class Connection implements CallHolder, ResponseSink {
     this.#head = undefined;
     this.#parser.begin(call.request.method);
     call.start(this);
-    if (written === first.byteLength && rest === undefined) return true;
+    if (written === size && rest === undefined) return true;
     if (written < 0) {
       this.closed(undefined);
       return true;
     }
-    this.#unsent = [first.subarray(Math.max(0, written))];
+    this.#unsent = [Buffer.from(scratch.subarray(Math.max(0, written), size))];
     if (rest !== undefined) this.#unsent.push(rest);
-    if (written === first.byteLength) this.drain();
+    if (written === size) this.drain();
     return true;
   }
 
@@ -173,13 +181,24 @@ export class Connection implements CallHolder, ResponseSink {
     this.#socket?.pause();
   }
 
-  onEnd(extra: boolean): void {
-    const head = this.#head;
+  onWhole(head: Head, body: Uint8Array, extra: boolean): void {
     const call = this.#call;
-    const whole = this.#unsent.length === 0 && !this.#broken && !extra;
+    this.#call = undefined;
+    call?.whole(head, body);
+    this.#done(head, extra);
+  }
+
+  onEnd(extra: boolean): void {
+    const call = this.#call;
     this.#call = undefined;
     this.onDrained();
     call?.complete();
+    this.#done(this.#head, extra);
+  }
+
+  /** A response was read to its end. */
+  #done(head: Head | undefined, extra: boolean): void {
+    const whole = this.#unsent.length === 0 && !this.#broken && !extra;
     if (head !== undefined && whole && head.keepAlive && head.framing.kind !== "close") {
       this.rest(head.idleMs);
       this.#options.owner.onIdle(this);

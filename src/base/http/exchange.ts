@@ -3,6 +3,8 @@
  * sends (proxy, pump) and the connection that carries it.
  */
 
+import type { StopSignal } from "../stop-signal.ts";
+
 export type HttpRequest = {
   method: string;
   /** Path and query as they go on the request line. */
@@ -11,7 +13,7 @@ export type HttpRequest = {
   headers: readonly (readonly [name: string, value: string])[];
   body?: Uint8Array | undefined;
   /** Aborting closes the connection unless the response has been read to its end. */
-  signal?: AbortSignal | undefined;
+  signal?: StopSignal | undefined;
   /** From the call to the end of the response head, ms; the body has no deadline of its own. */
   headDeadlineMs?: number | undefined;
 };
@@ -24,6 +26,8 @@ export type HttpResponse = {
   headers: readonly (readonly [name: string, value: string])[];
   /** Decoded body (transfer coding removed, content coding not). Read it to the end or call `cancel`. */
   body: AsyncIterable<Uint8Array>;
+  /** The whole body, when it came together with the head: the same that `body` would give. */
+  readonly whole?: Uint8Array | undefined;
   /** Gives the rest of the body up; closes the connection. */
   cancel(): void;
 };
@@ -68,7 +72,8 @@ export interface HttpClient {
 /** The whole body, at most `bytesMax`; throws HttpFailure `too-large` beyond. */
 export async function readBody(response: HttpResponse, bytesMax: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
-  let size = 0;
+  let size = response.whole?.byteLength ?? 0;
+  if (response.whole !== undefined && size <= bytesMax) return response.whole;
   for await (const chunk of response.body) {
     size += chunk.byteLength;
     if (size > bytesMax) {

@@ -49,8 +49,13 @@ function start(hostname: string, port: number, serve: Serve): Bun.Server<undefin
       fetch: (request, bun) => serve(request, () => bun.timeout(request, 0)),
     });
   } catch (cause) {
-    throw new ListenError(`Listen on ${hostname}:${port}: ${why(cause)}`, { cause });
+    throw listenError(hostname, port, cause);
   }
+}
+
+/** What the failure of a listen is told as. */
+export function listenError(hostname: string, port: number, cause: unknown): ListenError {
+  return new ListenError(`Listen on ${hostname}:${port}: ${why(cause)}`, { cause });
 }
 
 function why(cause: unknown): string {

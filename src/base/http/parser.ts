@@ -8,6 +8,8 @@ import { type Head, malformed, type ParseFault, parseHead } from "./head.ts";
 /** Who is told about a response, in this order: head, any number of body parts, end. */
 export type ResponseSink = {
   onHead(head: Head): void;
+  /** Instead of all the others, for a response whose body has a length and came with its head. */
+  onWhole?(head: Head, body: Uint8Array, extra: boolean): void;
   /** The bytes are given away and never touched again. */
   onBody(data: Uint8Array): void;
   /** @param extra more bytes came after the end of the response */
@@ -119,6 +121,16 @@ export class ResponseParser {
 
   #open(head: Head, bytes: Buffer, at: number): ParseFault | undefined {
     const { framing } = head;
+    if (
+      framing.kind === "length" &&
+      bytes.length - at >= framing.length &&
+      this.#sink.onWhole !== undefined
+    ) {
+      const end = at + framing.length;
+      this.#part = "done";
+      this.#sink.onWhole(head, bytes.subarray(at, end), end < bytes.length);
+      return undefined;
+    }
     this.#part = framing.kind === "none" ? "done" : framing.kind;
     if (framing.kind === "length") this.#left = framing.length;
     if (framing.kind === "chunked") this.#chunks = new ChunkedDecoder(this.#headBytesMax);

@@ -6,6 +6,7 @@ import type { Limits } from "../../limits.ts";
 import type { Clock } from "../clock.ts";
 import type { Call, CallHolder } from "./call.ts";
 import { Connection, type ConnectionOwner, type DialFault, type Target } from "./connection.ts";
+import { scratchBytes } from "./request.ts";
 
 /** An idle time after which a connection gets one turn of the event loop to report that the peer has closed it. */
 const doubtMs = 1_000;
@@ -14,6 +15,7 @@ export class Pool implements CallHolder, ConnectionOwner {
   readonly #target: Target;
   readonly #clock: Clock;
   readonly #limits: Limits;
+  readonly #scratch = Buffer.allocUnsafeSlow(scratchBytes);
   readonly #all = new Set<Connection>();
   /** Oldest first. */
   readonly #idle: Connection[] = [];
@@ -130,6 +132,7 @@ export class Pool implements CallHolder, ConnectionOwner {
         clock: this.#clock,
         limits: this.#limits,
         owner: this,
+        scratch: this.#scratch,
       });
       this.#all.add(connection);
       this.#dialling.add(connection);

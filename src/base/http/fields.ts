@@ -1,0 +1,129 @@
+/**
+ * The fields of an HTTP/1.1 head (RFC 9112 §5), checked in one pass and read only when somebody asks: most fields of
+ * most messages are never looked at. Strict, because lenient readers can be told two different messages at once.
+ */
+
+/** A line that is no field; `got` is the line or value as it came. */
+export type FieldFault = { readonly bad: string; readonly got: string };
+
+const isToken = 1;
+const isValue = 2;
+const isBlank = 4;
+
+/** What each byte may be part of: a name (RFC 9110 §5.6.2), a value (§5.5: no control character but the tab), a blank. */
+const classes = Uint8Array.from({ length: 256 }, (_, code) => {
+  const text = String.fromCharCode(code);
+  const token = /[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(text) ? isToken : 0;
+  const value = /[\t\x20-\x7e\x80-\xff]/.test(text) ? isValue : 0;
+  return token | value | (code === 32 || code === 9 ? isBlank : 0);
+});
+
+/** Index of the first character from `at` on that is no token character. */
+export function tokenEnd(text: string, at: number): number {
+  let end = at;
+  while (((classes[text.charCodeAt(end)] ?? 0) & isToken) !== 0) end += 1;
+  return end;
+}
+
+/**
+ * Checks the field lines of a head.
+ * @param text the head without its empty line, decoded as Latin-1
+ * @param from where the first field line begins
+ */
+export function scanFields(text: string, from: number): Fields | FieldFault {
+  const places: number[] = [];
+  const length = text.length;
+  let at = from;
+  while (at < length) {
+    const start = at;
+    at = tokenEnd(text, at);
+    // A folded line begins with a blank, so its name is not a token either.
+    if (at === start || text.charCodeAt(at) !== 0x3a) return { bad: "a field", got: lineAt(text, start) };
+    const nameEnd = at;
+    at += 1;
+    while (((classes[text.charCodeAt(at)] ?? 0) & isBlank) !== 0) at += 1;
+    const valueStart = at;
+    let valueEnd = at;
+    for (; at < length; at += 1) {
+      const kind = classes[text.charCodeAt(at)] ?? 0;
+      if ((kind & isValue) === 0) break;
+      if ((kind & isBlank) === 0) valueEnd = at + 1;
+    }
+    places.push(start, nameEnd, valueStart, valueEnd);
+    if (at === length) break;
+    if (text.charCodeAt(at) !== 13 || text.charCodeAt(at + 1) !== 10)
+      return { bad: `the field ${text.slice(start, nameEnd)}`, got: lineAt(text, valueStart) };
+    at += 2;
+  }
+  return new Fields(text, places);
+}
+
+function lineAt(text: string, start: number): string {
+  const end = text.indexOf("\r\n", start);
+  return text.slice(start, end < 0 ? undefined : end);
+}
+
+/** Fields in their order. Names are compared without regard to case; lookups give lower-case names. */
+export class Fields {
+  readonly #text: string;
+  /** Four for each field: begin and end of its name, begin and end of its value. */
+  readonly #places: readonly number[];
+  #list: readonly (readonly [name: string, value: string])[] | undefined;
+
+  constructor(text: string, places: readonly number[]) {
+    this.#text = text;
+    this.#places = places;
+  }
+
+  get count(): number {
+    return this.#places.length / 4;
+  }
+
+  /** The length of the name of a field. */
+  nameLength(index: number): number {
+    return (this.#places[index * 4 + 1] ?? 0) - (this.#places[index * 4] ?? 0);
+  }
+
+  /** True when the field has this name, given in lower case. */
+  isNamed(index: number, name: string): boolean {
+    const start = this.#places[index * 4] ?? 0;
+    if ((this.#places[index * 4 + 1] ?? 0) - start !== name.length) return false;
+    for (let i = 0; i < name.length; i += 1) {
+      // In token characters this bit only folds case.
+      if ((this.#text.charCodeAt(start + i) | 0x20) !== name.charCodeAt(i)) return false;
+    }
+    return true;
+  }
+
+  /** The value of a field, without blanks around it. */
+  value(index: number): string {
+    return this.#text.slice(this.#places[index * 4 + 2], this.#places[index * 4 + 3]);
+  }
+
+  /** The first value of a name given in lower case. */
+  first(name: string): string | undefined {
+    const { count } = this;
+    for (let index = 0; index < count; index += 1) if (this.isNamed(index, name)) return this.value(index);
+    return undefined;
+  }
+
+  /** All values of a name given in lower case, joined by commas (RFC 9110 §5.2). */
+  joined(name: string): string | undefined {
+    const { count } = this;
+    let all: string | undefined;
+    for (let index = 0; index < count; index += 1) {
+      if (!this.isNamed(index, name)) continue;
+      all = all === undefined ? this.value(index) : `${all}, ${this.value(index)}`;
+    }
+    return all;
+  }
+
+  /** Every field in order, names in lower case. */
+  get list(): readonly (readonly [name: string, value: string])[] {
+    this.#list ??= Array.from({ length: this.count }, (_, index) => [
+      this.#text.slice(this.#places[index * 4], this.#places[index * 4 + 1]).toLowerCase(),
+      this.value(index),
+    ]);
+    return this.#list;
+  }
+}
