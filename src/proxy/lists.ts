@@ -198,16 +198,21 @@ class ListKeeper implements Lists {
   }
 
   async #within(method: ListMethod, waitMs: number): Promise<ListAnswer> {
-    const asking = this.#fetchOnce(method).then((answer) => {
-      if (answer.kind === "list" && !answer.fresh) this.follow();
-      return answer;
-    });
+    const answer = await within(this.#options.clock, waitMs, this.#askNow(method));
+    return answer ?? this.#remembered(method, this.#keyOf(method));
+  }
+
+  /** Asks under the authorization of this moment; once more when it has changed by then (a 401 brought a new token). */
+  async #askNow(method: ListMethod): Promise<ListAnswer> {
     const key = this.#keyOf(method);
-    const answer = await within(this.#options.clock, waitMs, asking);
-    // What was asked for under another authorization is not shown under this one.
-    return answer === undefined || key !== this.#keyOf(method)
-      ? this.#remembered(method, this.#keyOf(method))
-      : answer;
+    const answer = await this.#fetchOnce(method);
+    const now = this.#keyOf(method);
+    if (key !== now) {
+      const again = await this.#fetchOnce(method);
+      return now === this.#keyOf(method) ? again : this.#remembered(method, this.#keyOf(method));
+    }
+    if (answer.kind === "list" && !answer.fresh) this.follow();
+    return answer;
   }
 }
 

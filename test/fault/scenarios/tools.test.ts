@@ -226,7 +226,6 @@ describe("9: a hidden tool is called by name", () => {
 
     const hidden = { tools: { beta: { ...buffered, shownWhen: "isolated-worktree" } } };
     const second = await stage.proxy(gate.origin, { policy: hidden, home: first.home });
-    expect((await second.status()).outbox?.depth).toBe(1);
     await gate.reopen();
     await eventually("the queue is empty", async () => (await second.status()).outbox?.depth === 0, 8_000);
     expect(upstream.count("tools/call")).toBe(0);
