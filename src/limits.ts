@@ -67,6 +67,8 @@ export const limits = {
   sseEventBytesMax: 4 * mebibyte,
   /** Last-known answers kept on disk per endpoint: one per kind of answer and authorization. */
   rememberedAnswersMax: 64,
+  /** An upstream that has shown nothing for this long is asked, so that a dead connection is found. */
+  canaryIdleMs: 20 * second,
   /** Pages of one upstream list: more is a loop of cursors. */
   listPagesMax: 64,
   /** Longest pause before the proxy asks an upstream for its tools again: an agent without tools waits for it. */

@@ -10,6 +10,7 @@ import type { ToolDefinition } from "../wire/tools.ts";
 import type { Outbox } from "../wire/write.ts";
 import type { Context } from "./narrow.ts";
 import type { Policy } from "./policy.ts";
+import type { Reach } from "./reach.ts";
 
 /** Whom the upstream's answers are for: remembered lists are keyed by all of it. */
 export type Authorization = {
@@ -67,9 +68,9 @@ export type UpstreamParts = Pick<
   "clock" | "limits" | "log" | "upstream" | "serverInfo" | "onState"
 >;
 
-/** What is known of the upstream: `unknown` until the first exchange. */
+/** What is known of the upstream. */
 export type UpstreamState = {
-  readonly reach: "unknown" | "up" | "down";
+  readonly reach: Reach;
   /** ms since 1970 */
   readonly since: number;
   readonly lastError: string | undefined;

@@ -8,6 +8,7 @@ import { HttpFailure, type HttpResponse, readBody } from "../base/http/exchange.
 import { isEventStreamType, isJsonType } from "../base/http/guard.ts";
 import { isObject, type JsonObject, rpcCode } from "../wire/jsonrpc.ts";
 import type { UpstreamParts, UpstreamState } from "./options.ts";
+import { isTroubled, reachAfter } from "./reach.ts";
 import type { SessionFacts } from "./session.ts";
 import type { UpstreamAnswer, UpstreamCall } from "./upstream-call.ts";
 import { type UpstreamSessions, upstreamSessions } from "./upstream-sessions.ts";
@@ -16,8 +17,10 @@ export type Upstream = {
   send(call: UpstreamCall): Promise<UpstreamAnswer>;
   readonly sessions: UpstreamSessions;
   state(): UpstreamState;
-  /** Called when the upstream stops answering, and when it answers again. */
-  onTurn: () => void;
+  /** Calls back when the upstream stops answering, and when it answers again; the returned function ends it. */
+  onTurn(listener: () => void): () => void;
+  /** Monotonic ms of the last answer. */
+  lastAnswerAt(): number;
   /** What is known of the eras it speaks. */
   readonly eras: { modern: boolean | undefined; legacy: boolean | undefined };
 };
@@ -35,11 +38,12 @@ class UpstreamLink implements Upstream {
   #refreshing: Promise<boolean> | undefined;
   readonly sessions: UpstreamSessions;
   readonly eras: Upstream["eras"] = { modern: undefined, legacy: undefined };
-  onTurn = () => {};
+  readonly #listeners = new Set<() => void>();
+  #lastAnswerAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: UpstreamParts) {
     this.#options = options;
-    this.#state = { reach: "unknown", since: options.clock.now(), lastError: undefined };
+    this.#state = { reach: "connecting", since: options.clock.now(), lastError: undefined };
     this.sessions = upstreamSessions(options, (call) => this.#attempts(call));
   }
 
@@ -47,20 +51,30 @@ class UpstreamLink implements Upstream {
     return this.#state;
   }
 
+  onTurn(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  lastAnswerAt(): number {
+    return this.#lastAnswerAt;
+  }
+
   send(call: UpstreamCall): Promise<UpstreamAnswer> {
     return call.session === undefined ? this.#attempts(call) : this.#inSession(call, call.session);
   }
 
   #note(answer: UpstreamAnswer): void {
-    const reach = answer.kind === "unreachable" ? "down" : "up";
+    const reach = reachAfter(answer);
     const before = this.#state.reach;
+    if (answer.kind !== "unreachable") this.#lastAnswerAt = this.#options.clock.monotonic();
     if (reach === before) return;
     const lastError = answer.kind === "unreachable" ? answer.cause : undefined;
     const { clock, log, onState } = this.#options;
     this.#state = { reach, since: clock.now(), lastError };
-    log.info(reach === "up" ? "the upstream answers" : "the upstream does not answer", { lastError });
+    log.info(reach === "up" ? "the upstream answers" : "the upstream does not answer", { reach, lastError });
     onState?.(this.#state);
-    if (reach === "down" || before === "down") this.onTurn();
+    if (isTroubled(reach) !== isTroubled(before)) for (const listener of [...this.#listeners]) listener();
   }
 
   /** One refresh at a time, shared by all who got a 401 meanwhile. */

@@ -6,6 +6,7 @@ import { backoff } from "../base/backoff.ts";
 import { sleep } from "../base/clock.ts";
 import { HttpFailure, type HttpResponse } from "../base/http/exchange.ts";
 import { SseTooLarge, sseEvents } from "../base/http/sse.ts";
+import { type Linked, linkedAbort } from "../base/signals.ts";
 import { isObject, requestText } from "../wire/jsonrpc.ts";
 import { type Asked, controlSession, envelope, modernHeaders } from "./control.ts";
 import type { Core } from "./core.ts";
@@ -46,19 +47,34 @@ async function watch(core: Core, signal: AbortSignal): Promise<void> {
     }
     // An upstream without such a stream is asked again at the longest pause.
     const refused = answer?.kind === "refused" || answer?.kind === "json";
+    using turn = turned(core, signal);
     await sleep(
       clock,
       refused ? limits.deliveryBackoffCapMs : pauses.next() + limits.probeIntervalMs,
-      signal,
+      turn.signal,
     );
   }
+}
+
+/** Aborts as soon as the upstream stops answering or answers again: then there is no reason to wait on. */
+function turned(core: Core, signal: AbortSignal): Linked {
+  const turn = linkedAbort(signal);
+  const off = core.upstream.onTurn(() => turn.abort());
+  return {
+    signal: turn.signal,
+    abort: turn.abort,
+    [Symbol.dispose]() {
+      off();
+      turn[Symbol.dispose]();
+    },
+  };
 }
 
 async function subscribe(core: Core, signal: AbortSignal): Promise<UpstreamAnswer | undefined> {
   const { limits } = core.options;
   const common = { signal, deadlineMs: limits.deliveryAttemptMs, retryMs: 0, repeatable: true };
   const found = await core.control.discover();
-  if (core.upstream.eras.modern === undefined) return undefined;
+  if (found.kind === "failed" || core.upstream.eras.modern === undefined) return undefined;
   if (core.upstream.eras.modern) {
     const notifications = offeredChanges(found);
     if (Object.keys(notifications).length === 0) return nothingOffered;
