@@ -6,7 +6,7 @@ import { firstLine, launch, type Program, stopAll, until } from "../../examples/
 import { type Clock, sleep } from "../../src/base/clock.ts";
 import type { Era, Target } from "../../test/fixtures/sdk-client.ts";
 import { type Agent, enlist, work } from "./agents.ts";
-import { type Fault, type FaultName, schedule } from "./faults.ts";
+import { type FaultName, type Played, schedule } from "./faults.ts";
 import { type DrillReport, reportOf } from "./report.ts";
 
 /** A way from the clients to the upstream; `undefined` when its process ended by itself. */
@@ -23,9 +23,6 @@ export type DrillOptions = {
   /** Told as it happens. */
   say(line: string): void;
 };
-
-/** A fault that was played: when the upstream was there again, and when its tools were changed after that. */
-export type Played = { readonly fault: Fault; readonly backMs: number; readonly changedMs: number };
 
 /** After the upstream is back its tools change this much later; a client may hear of the last change within the other, ms. */
 const changeAfterMs = 250;

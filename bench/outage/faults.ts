@@ -29,6 +29,9 @@ const rows: readonly Row[] = [
 /** One outage; times from the begin of the drill, ms. */
 export type Fault = { readonly name: FaultName; readonly fromMs: number; readonly toMs: number };
 
+/** A fault that was played: when the upstream was there again, and when its tools were changed after that. */
+export type Played = { readonly fault: Fault; readonly backMs: number; readonly changedMs: number };
+
 /** Part of the time in which nothing is wrong, after every fault. */
 const restShare = 0.5;
 

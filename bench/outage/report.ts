@@ -1,7 +1,6 @@
 /** What the clients of a drill noticed, in numbers, and the table that sets paths side by side. Pure. */
 import type { Agent, CallEnd } from "./agents.ts";
-import type { Played } from "./drill.ts";
-import type { FaultName } from "./faults.ts";
+import type { FaultName, Played } from "./faults.ts";
 
 export type FaultReport = {
   readonly name: FaultName;

@@ -133,10 +133,8 @@ describe("8: scopes shrink while the list that is remembered is wider", () => {
       // Asks once and never again: it has to be told of every change, and of nothing else.
       const watcher = await stage.client({ url: endpoint.url, secret }, era);
       expect(await watcher.toolNames()).toEqual(all);
-      let up = true;
       for (const { relay, token, shown } of steps) {
-        if ((relay === "up") !== up) await (up ? gate.shut() : gate.reopen());
-        up = relay === "up";
+        await gate.set(relay);
         const before = watcher.changes.length;
         const turns = state.token === token ? 0 : 1;
         state.token = token;
