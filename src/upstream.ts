@@ -10,7 +10,7 @@ import { createHttpClient } from "./base/http/client.ts";
 import { listen } from "./base/http/listen.ts";
 import type { Log } from "./base/log.ts";
 import { realRandom } from "./base/random.ts";
-import { limits } from "./limits.ts";
+import { type Limits, limits } from "./limits.ts";
 import { type OutboxHandle, openOutbox } from "./outbox/outbox.ts";
 import { upstreamDeliverer } from "./proxy/deliver.ts";
 import { startEndpoint } from "./proxy/endpoint.ts";
@@ -21,7 +21,8 @@ import { type EndpointFile, loadEndpointFile, saveEndpointPort } from "./runner/
 import { folderMemory } from "./runner/memory.ts";
 import { type AgentId, asId, uuidOf } from "./wire/id.ts";
 
-export { openPolicy, type Policy, PolicyError, parsePolicy } from "./proxy/policy.ts";
+export { openPolicy, type Policy, PolicyError } from "./proxy/policy.ts";
+export { parsePolicyText } from "./proxy/policy-text.ts";
 
 export type UpstreamProxyOptions = {
   home: string;
@@ -95,6 +96,11 @@ async function requireFreePort(port: number): Promise<void> {
   await listen({ hostname: "127.0.0.1", port, clock: realClock, serve: refuse }).close(0);
 }
 
+/** The bounds of this upstream: the product's, where the policy does not lower them. */
+function boundsOf({ policy }: UpstreamProxyOptions): Limits {
+  return { ...limits, ...policy.limits };
+}
+
 /** A foreign server has no agent in a worktree. */
 const context = { worktree: "none" } as const;
 
@@ -103,7 +109,7 @@ function upstreamOf(options: UpstreamProxyOptions, onToken: () => void): Upstrea
   const url = new URL(options.upstreamUrl);
   let token = options.readToken?.();
   return {
-    client: createHttpClient({ origin: url.origin, clock: realClock, limits }),
+    client: createHttpClient({ origin: url.origin, clock: realClock, limits: boundsOf(options) }),
     path: `${url.pathname}${url.search}`,
     credential: () => token,
     async refresh() {
@@ -128,7 +134,7 @@ function openUpstreamOutbox(
     dir: join(folder, "outbox"),
     relayId: uuidOf("upstream", options.upstreamUrl),
     agentId: asId<AgentId>(uuidOf("upstream-client", options.upstreamUrl)),
-    limits,
+    limits: boundsOf(options),
     clock: realClock,
     random: realRandom,
     log: options.log.with({ part: "outbox" }),
@@ -136,7 +142,7 @@ function openUpstreamOutbox(
       upstream,
       policy: options.policy,
       context: () => context,
-      limits,
+      limits: boundsOf(options),
       clock: realClock,
     }),
   });
@@ -149,7 +155,7 @@ function open(parts: Parts): Promise<Endpoint> {
     startEndpoint({
       port,
       secret: saved.secret,
-      limits,
+      limits: boundsOf(options),
       clock: realClock,
       random: realRandom,
       log,

@@ -15,6 +15,7 @@ const shownTable: Record<ShownWhen, ShownRow> = {
     holds: (context) => context.worktree === "isolated",
     why: "it needs an isolated worktree, and this agent has none",
   },
+  never: { holds: () => false, why: "the policy hides it" },
 };
 
 /** The tools among `tools` that this context allows, in their order; never one that is not in `tools`. */

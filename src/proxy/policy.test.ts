@@ -27,12 +27,23 @@ test("the relay's policy is the table of its tools", () => {
 
 test.each<[unknown, string]>([
   [7, "$: is 7, wanted an object"],
-  [{ tool: {} }, "$.tool: is not known; wanted one of tools"],
+  [{ tool: {} }, "$.tool: is not known; wanted one of $schema, tools, limits"],
   [{ tools: { a: { buffered: true } } }, '$.tools["a"].buffered: a buffered tool needs "key"'],
   [{ tools: { a: { buffered: 1 } } }, '$.tools["a"].buffered: is 1, wanted true or false'],
   [{ tools: { a: { key: "body" } } }, '$.tools["a"].key: is "body", wanted "header", {"argument": name}'],
-  [{ tools: { a: { shownWhen: "never" } } }, '$.tools["a"].shownWhen: is "never", wanted'],
-  [{ tools: { a: { timeoutMs: -1 } } }, '$.tools["a"].timeoutMs: is -1, wanted a number of ms above 0'],
+  [
+    { tools: { a: { shownWhen: "now" } } },
+    '$.tools["a"].shownWhen: is "now", wanted one of always, isolated-worktree',
+  ],
+  [
+    { tools: { a: { timeoutMs: -1 } } },
+    '$.tools["a"].timeoutMs: is -1, wanted a whole number from 1 to 290000',
+  ],
+  [
+    { limits: { writeWaitMs: 99_999 } },
+    "$.limits.writeWaitMs: is 99999, wanted a whole number from 1 to 5000",
+  ],
+  [{ limits: { streamsMax: 1 } }, "$.limits.streamsMax: is not known; wanted one of upstreamCallMs, "],
 ])("a policy file %j is refused with its path", (json, words) => {
   expect(() => parsePolicy(json)).toThrow(PolicyError);
   expect(() => parsePolicy(json)).toThrow(words);

@@ -9,8 +9,8 @@ import { messageSchema } from "./message.ts";
 import { noticeSchema, receiptSchema } from "./receipt.ts";
 import type { Scope } from "./scope.ts";
 
-/** When a tool is shown to an agent that has its scope. */
-export type ShownWhen = "always" | "isolated-worktree";
+/** When a tool is shown to an agent that has its scope. `never` is for policies that hide a foreign tool. */
+export type ShownWhen = "always" | "isolated-worktree" | "never";
 
 /** One tool, and everything the product knows about it. */
 export type ToolRow = {

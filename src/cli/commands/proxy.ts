@@ -1,6 +1,6 @@
 /** `agent-relay proxy`: the endpoint in front of any MCP server, in the foreground. */
 import { readFileSync } from "node:fs";
-import { openPolicy, type Policy, PolicyError, parsePolicy, startUpstreamProxy } from "../../upstream.ts";
+import { openPolicy, type Policy, PolicyError, parsePolicyText, startUpstreamProxy } from "../../upstream.ts";
 import { parseUrl, readTokenFile } from "../context.ts";
 import { CliError, type Printer } from "../print.ts";
 import { stderrLog, untilStopped } from "../process.ts";
@@ -50,7 +50,7 @@ function readPolicy(path: string): Policy {
     );
   }
   try {
-    return parsePolicy(JSON.parse(text));
+    return parsePolicyText(text);
   } catch (cause) {
     const why = cause instanceof PolicyError || cause instanceof SyntaxError ? cause.message : String(cause);
     throw new CliError("usage", `Read the policy ${path}: ${why}`, cause);
