@@ -48,6 +48,11 @@ export const limits = {
   streamBufferBytesMax: 4 * mebibyte,
   /** Events kept per legacy session for `Last-Event-ID`. */
   resumeEventsMax: 256,
+  /** Answers kept per endpoint for an agent whose connection broke, and how long after their end. */
+  resumeCallsMax: 64,
+  resumeCallMs: 30 * second,
+  /** The pause an agent is told to make before it comes back to a broken stream. */
+  streamRetryMs: second,
   /** A non-bufferable call upstream may take this long in all: both clients give a call up at 300 s. */
   upstreamCallMs: 290 * second,
   /** TCP connect and TLS handshake upstream: a black-holed connect is otherwise pending for minutes. */
@@ -84,13 +89,22 @@ export const limits = {
   outboxBytesMax: 64 * mebibyte,
   /** A record that was not delivered by then comes back as a notice. */
   recordAgeMaxMs: 7 * day,
-  /** Ended records are kept this long so that a repeated logical call gets its earlier receipt. */
-  recordTombstoneMs: 24 * hour,
+  /** Ended records are kept this long: a repeated logical call gets its earlier receipt, a restored relay's losses are named. */
+  recordTombstoneMs: 48 * hour,
   /** Ended records kept at most, and how often the old ones are removed. */
   tombstonesMax: 100_000,
   outboxPruneMs: 10 * minute,
   /** The outbox file: all records that may wait, with room for the ended ones. */
   outboxFileBytesMax: 512 * mebibyte,
+  /** Room kept for a full disk, where even removing needs space: four times what the log grows by before a checkpoint. */
+  outboxReserveBytes: 4 * mebibyte,
+  /** No new write is taken below this much free space: the rest is for delivering what waits. */
+  outboxFreeBytesMin: 64 * mebibyte,
+  /** An agent is told when its oldest write has waited this long, once per step. */
+  delayNoticeMs: 15 * minute,
+  delayNoticeLaterMs: 4 * hour,
+  /** Wall clock and monotonic clock apart by more than this: the wall clock was set, its ages are not believed. */
+  clockJumpMs: minute,
   /** What became of a record waits this long to share the commit of the next write; a crash before it replays. */
   saveLingerMs: 20,
   /** A call repeated with equal arguments, whose first answer was never seen, is the same call within this time. */
@@ -107,6 +121,16 @@ export const limits = {
   probeDurationMs: 5 * minute,
   /** One delivery attempt, from connect to the last byte of the answer. */
   deliveryAttemptMs: 15 * second,
+  /** One question to the relay about the keys of records that are to be given up. */
+  askOutcomesMs: 5 * second,
+  /** A store without an owner is drained in slices this short, with gaps for a runner that starts, for this long in all. */
+  orphanSliceMs: second,
+  orphanGapMs: 500,
+  orphanDrainMs: 30 * second,
+  /** Stores without an owner that one start looks after. */
+  orphanStoresMax: 32,
+  /** A starting runner waits this long for one that only drains its store. */
+  drainerWaitMs: 3 * second,
   /** Tools that must not overtake queued writes wait this long for the outbox to drain, then are refused. */
   drainFirstMs: 2 * second,
   /** Record-level failures answered by a healthy relay before the record is given up, and the time they must span. */
@@ -192,6 +216,8 @@ export function assertLimits(l: Limits): void {
     [l.feedKeepaliveMs * 2 < l.feedSilenceMs, "two keepalives must fit the feed silence"],
     [l.upstreamConnectMs < l.upstreamWaitMs, "a failed connect must be told before the wait for one ends"],
     [l.writeWaitMs < l.deliveryAttemptMs, "an attempt must outlive the wait of its call"],
+    [l.delayNoticeMs < l.delayNoticeLaterMs, "the second delay notice must come after the first"],
+    [l.orphanSliceMs + l.orphanGapMs < l.drainerWaitMs, "a starting runner must outwait a slice of draining"],
     [l.pumpFlushMs < l.shutdownMs, "the pump flush must fit the shutdown"],
     [l.upstreamCallMs < l.agentToolCallMs, "the proxy must give a call up before the agent does"],
     [l.messageBodyBytesMax <= l.inboxPageBytesMax, "one message must fit an inbox page"],

@@ -6,25 +6,22 @@
 import { errorText, isObject, type JsonObject, resultText, rpcCode } from "../wire/jsonrpc.ts";
 import type { NeutralResult, Notice } from "../wire/receipt.ts";
 import type { Ask } from "./ask.ts";
+import { type Carried, type CarriedFacts, carriedBy } from "./carried.ts";
 import type { Core } from "./core.ts";
 import { parseObject } from "./final.ts";
-import type { Carried } from "./sessions.ts";
-import type { UpstreamAnswer } from "./upstream-call.ts";
+import { isTroubled } from "./reach.ts";
+import type { HeaderList, UpstreamAnswer } from "./upstream-call.ts";
 
 /** A complete answer: the text of the JSON-RPC response and its HTTP status when it is not in a stream. */
-export type Answer = { status: number; text: string | Uint8Array; carried?: Carried };
+export type Answer = {
+  readonly status: number;
+  readonly text: string | Uint8Array;
+  readonly headers?: HeaderList;
+  readonly carried?: Carried;
+};
 
-export const jsonHeaders = { "Content-Type": "application/json" };
-
-/** The response of a complete answer; what it carries counts as left from now on. */
-export function respond(answer: Answer, headers: Record<string, string> = {}): Response {
-  if (answer.carried !== undefined) answer.carried.done = true;
-  // The bytes come from the network, never from shared memory, which is all that the wider type would allow.
-  return new Response(answer.text as string | Uint8Array<ArrayBuffer>, {
-    status: answer.status,
-    headers: { ...jsonHeaders, ...headers },
-  });
-}
+/** What a request ends in: a complete answer, or a stream that was begun. */
+export type Outcome = Answer | "streaming";
 
 /** A result of our own. */
 export function resultAnswer(core: Core, ask: Ask, result: JsonObject): Answer {
@@ -56,7 +53,11 @@ export function failedCall(text: string, facts?: JsonObject): NeutralResult {
 }
 
 /** The answer for an upstream answer that is not a stream. */
-export function settle(core: Core, ask: Ask, answer: Exclude<UpstreamAnswer, { kind: "stream" }>): Answer {
+export function settle(
+  core: Core,
+  ask: Ask,
+  answer: Exclude<UpstreamAnswer, { kind: "stream" | "large" }>,
+): Answer {
   switch (answer.kind) {
     case "json":
       return finalAnswer(core, ask, answer.bytes);
@@ -72,11 +73,20 @@ export function settle(core: Core, ask: Ask, answer: Exclude<UpstreamAnswer, { k
   }
 }
 
+/** True when the final message of the upstream has to be looked into, whatever there is to tell. */
+export function mustRewrite(core: Core, ask: Ask): boolean {
+  return core.upstream.eras[ask.era.name] === false || checksInboxOf(ask);
+}
+
+function checksInboxOf({ message }: Ask): boolean {
+  return message.method === "tools/call" && message.params.name === "relay_check_messages";
+}
+
 /** The final message of the upstream, rewritten when it must be. */
 export function finalAnswer(core: Core, ask: Ask, raw: Uint8Array | string): Answer {
   const bridged = core.upstream.eras[ask.era.name] === false;
   const isCall = ask.message.method === "tools/call";
-  const checksInbox = isCall && ask.message.params.name === "relay_check_messages";
+  const checksInbox = checksInboxOf(ask);
   if (!bridged && !(isCall && (checksInbox || somethingToTell(core)))) return { status: 200, text: raw };
   const message = parseObject(typeof raw === "string" ? raw : Buffer.from(raw).toString());
   const result = message?.result;
@@ -137,17 +147,17 @@ const adviceTable = {
   reads: "It only reads, so nothing was changed. Call it again later; the proxy reconnects by itself.",
 };
 
-function carry(core: Core, ask: Ask, facts: Omit<Carried, "signal" | "done">): { carried?: Carried } {
+function carry(core: Core, ask: Ask, facts: CarriedFacts): { carried?: Carried } {
   const carries =
     facts.recordId !== undefined || facts.inboxSeq !== undefined || (facts.noticeIds?.length ?? 0) > 0;
   if (!carries) return {};
-  const carried: Carried = { signal: ask.signal, done: false, ...facts };
+  const carried = carriedBy(facts);
   core.sessions.carry(ask.session, carried);
   return { carried };
 }
 
 function isDegraded(core: Core): boolean {
-  return core.upstream.state().reach === "down" || (core.options.outbox?.status().depth ?? 0) > 0;
+  return isTroubled(core.upstream.state().reach) || (core.options.outbox?.status().depth ?? 0) > 0;
 }
 
 function somethingToTell(core: Core): boolean {

@@ -1,7 +1,9 @@
 /**
  * One request of an agent on its way through the proxy, and what the two eras do differently with it.
  */
+import type { ServerExchange } from "../base/http/server-exchange.ts";
 import type { JsonObject, RpcRequest } from "../wire/jsonrpc.ts";
+import type { Outcome } from "./answer.ts";
 import type { Core } from "./core.ts";
 import type { EraName } from "./era.ts";
 import type { SessionFacts } from "./session.ts";
@@ -20,7 +22,7 @@ export type Outgoing = {
 export type Era = {
   readonly name: EraName;
   /** Answers the request that opens this era (`server/discover`, `initialize`). */
-  open(core: Core, ask: Ask): Promise<Response>;
+  open(core: Core, ask: Ask): Promise<Outcome>;
   /** The result in this era's form. */
   result(result: JsonObject, method: string, core: Core): JsonObject;
   /** HTTP status of a JSON-RPC error. */
@@ -33,15 +35,16 @@ export type Era = {
   readonly disconnectCancels: boolean;
 };
 
+/** Who asks: the headers of the request, whether it is still there, and where an answer that streams is written. */
+export type Asker = Pick<ServerExchange, "header" | "headersFrom" | "gone" | "stream">;
+
 export type Ask = {
   readonly era: Era;
   readonly message: RpcRequest;
   /** The body as it came. */
   readonly bytes: Uint8Array;
-  readonly headers: Headers;
+  readonly asker: Asker;
   readonly session: Session;
-  /** Aborts when the agent goes away before it has its answer. */
-  readonly signal: AbortSignal;
   /** The agent takes an event stream as answer. */
   readonly wantsStream: boolean;
 };

@@ -7,7 +7,14 @@ import { isObject, type JsonObject, rpcCode } from "../wire/jsonrpc.ts";
 import { receipt, receiptResult } from "../wire/receipt.ts";
 import { argumentFault, toolRow } from "../wire/tools.ts";
 import type { Outbox, WriteCall } from "../wire/write.ts";
-import { callAnswer, errorAnswer, failedCall, respond, unreachableAnswer } from "./answer.ts";
+import {
+  type Answer,
+  callAnswer,
+  errorAnswer,
+  failedCall,
+  type Outcome,
+  unreachableAnswer,
+} from "./answer.ts";
 import type { Ask } from "./ask.ts";
 import type { Core } from "./core.ts";
 import { forward } from "./forward.ts";
@@ -18,7 +25,7 @@ import type { HeaderList } from "./upstream-call.ts";
 /** Tools named in a refusal. */
 const namedMax = 20;
 
-export async function callTool(core: Core, ask: Ask): Promise<Response> {
+export async function callTool(core: Core, ask: Ask): Promise<Outcome> {
   const { name, arguments: given = {} } = ask.message.params;
   if (typeof name !== "string") return invalid(ask, "tools/call needs the name of a tool");
   if (!isObject(given)) return invalid(ask, "The arguments of a tool must be an object");
@@ -31,7 +38,7 @@ export async function callTool(core: Core, ask: Ask): Promise<Response> {
   }
   if (row?.drainFirst === true && outbox !== undefined) {
     const drained = await outbox.drained(core.options.limits.drainFirstMs);
-    if (!drained) return respond(callAnswer(core, ask, { result: failedCall(notDrained(name, outbox)) }));
+    if (!drained) return callAnswer(core, ask, { result: failedCall(notDrained(name, outbox)) });
   }
   return pass(core, ask, { name, given, row });
 }
@@ -41,8 +48,8 @@ function isContinuation(params: JsonObject): boolean {
   return "inputResponses" in params || "requestState" in params;
 }
 
-function invalid(ask: Ask, message: string): Response {
-  return respond(errorAnswer(ask, { code: rpcCode.invalidParams, message }));
+function invalid(ask: Ask, message: string): Answer {
+  return errorAnswer(ask, { code: rpcCode.invalidParams, message });
 }
 
 function gateOpen(core: Core, name: string): boolean {
@@ -54,19 +61,19 @@ function gateOpen(core: Core, name: string): boolean {
  * A tool that is not shown was called by name: asks for list and context once more, then refuses with the reason.
  * Undefined when the call may go on.
  */
-async function gate(core: Core, ask: Ask, name: string): Promise<Response | undefined> {
+async function gate(core: Core, ask: Ask, name: string): Promise<Answer | undefined> {
   const fresh = await core.lists.refreshTools(core.options.limits.lastKnownAnswerMs);
   if (gateOpen(core, name)) return undefined;
   const reason = refusal(name, core.options.context(), core.options.policy);
   const offered = core.lists.tools().some((tool) => tool.name === name);
   if (offered && reason !== undefined) {
     core.options.log.info("a hidden tool was called", { tool: name, reason });
-    return respond(
-      callAnswer(core, ask, { result: failedCall(`refused: ${reason}. It did not run. ${available(core)}`) }),
-    );
+    return callAnswer(core, ask, {
+      result: failedCall(`refused: ${reason}. It did not run. ${available(core)}`),
+    });
   }
   if (!fresh && !core.lists.knowsTools()) {
-    return respond(unreachableAnswer(core, ask, { cause: "its tools are not known yet", ran: "no" }));
+    return unreachableAnswer(core, ask, { cause: "its tools are not known yet", ran: "no" });
   }
   return invalid(ask, `Unknown tool: ${name}. ${available(core)}`);
 }
@@ -87,11 +94,11 @@ function notDrained(name: string, outbox: Outbox): string {
 
 type Write = { name: string; given: JsonObject; outbox: Outbox };
 
-async function write(core: Core, ask: Ask, { name, given, outbox }: Write): Promise<Response> {
+async function write(core: Core, ask: Ask, { name, given, outbox }: Write): Promise<Outcome> {
   const { policy, limits } = core.options;
   const own = policy.kind === "relay" ? toolRow(name) : undefined;
   const parsed = own?.input.safeParse(given);
-  if (parsed?.success === false) return respond(refusedWrite(core, ask, name, argumentFault(parsed.error)));
+  if (parsed?.success === false) return refusedWrite(core, ask, name, argumentFault(parsed.error));
   const place = policy.tools.get(name)?.keyPlace;
   const key = place?.in === "argument" ? given[place.name] : undefined;
   const call: WriteCall = {
@@ -102,7 +109,7 @@ async function write(core: Core, ask: Ask, { name, given, outbox }: Write): Prom
     session: ask.session.uid,
   };
   const answer = await outbox.write(call, limits.writeWaitMs);
-  return respond(callAnswer(core, ask, answer));
+  return callAnswer(core, ask, answer);
 }
 
 /** A refusal in the form of every other answer of this tool, so that it validates against its output schema. */
@@ -133,7 +140,7 @@ function callIdOf(ask: Ask): string | undefined {
 
 type Pass = { name: string; given: JsonObject; row: ToolPolicy | undefined };
 
-function pass(core: Core, ask: Ask, { given, name, row }: Pass): Promise<Response> {
+function pass(core: Core, ask: Ask, { given, name, row }: Pass): Promise<Outcome> {
   const { limits } = core.options;
   const readOnly = row?.readOnly === true || hintsReadOnly(core, name);
   const key = row?.keyPlace?.in === "header" && !row.readOnly ? keyHeader(core, ask, { name, given }) : [];

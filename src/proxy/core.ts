@@ -2,6 +2,7 @@
  * The parts of one endpoint, joined: upstream, lists, sessions, and what is visible at this moment.
  */
 import type { ToolDefinition } from "../wire/tools.ts";
+import { type CallStreams, createCallStreams } from "./call-streams.ts";
 import { type Control, createControl } from "./control.ts";
 import { createLists, type Lists, shownFingerprint } from "./lists.ts";
 import { visible } from "./narrow.ts";
@@ -24,6 +25,7 @@ export type Core = {
   readonly control: Control;
   readonly lists: Lists;
   readonly sessions: Sessions;
+  readonly callStreams: CallStreams;
   readonly sealer: Sealer;
   readonly openings: Openings;
   shown(): Shown;
@@ -77,7 +79,7 @@ export function createCore(options: EndpointOptions): Core {
   }
 
   const known = new WeakSet<Session>();
-  upstream.onTurn = () => lists.follow();
+  upstream.onTurn(() => lists.follow());
   let earlier: string | undefined;
   const core: Core = {
     options,
@@ -85,6 +87,7 @@ export function createCore(options: EndpointOptions): Core {
     control,
     lists,
     sessions,
+    callStreams: createCallStreams(options, boot),
     sealer: sealer(options.secret),
     openings: createOpenings(options),
     boot,
@@ -98,10 +101,7 @@ export function createCore(options: EndpointOptions): Core {
       if (!fresh) session.shown ??= earlier;
       return session;
     },
-    upstreamNotified(method) {
-      if (method === listChanged.tools) lists.follow();
-      else sessions.announce(method);
-    },
+    upstreamNotified: (method) => (method === listChanged.tools ? lists.follow() : sessions.announce(method)),
     async load() {
       await Promise.all([lists.load(), core.openings.load(), sessions.loadRemoved()]);
       const value = await options.memory.load(shownKey).catch(() => undefined);

@@ -2,7 +2,7 @@
  * The legacy era (MCP 2025-11-25 and before): `initialize`, then requests of a session. Twin of `modern.ts`.
  */
 import { isObject, type JsonObject, requestText } from "../wire/jsonrpc.ts";
-import { respond, resultAnswer } from "./answer.ts";
+import { type Outcome, resultAnswer } from "./answer.ts";
 import type { Ask, Era, Outgoing } from "./ask.ts";
 import { plainHeaders } from "./control.ts";
 import type { Core } from "./core.ts";
@@ -22,7 +22,7 @@ export function negotiated(wanted: unknown): string {
   return spoken.includes(wanted) ? String(wanted) : legacyVersions[0];
 }
 
-async function open(core: Core, ask: Ask): Promise<Response> {
+async function open(core: Core, ask: Ask): Promise<Outcome> {
   const { clock, limits, random } = core.options;
   const { params } = ask.message;
   const version = negotiated(params.protocolVersion);
@@ -37,7 +37,7 @@ async function open(core: Core, ask: Ask): Promise<Response> {
   const info = isObject(known?.serverInfo) ? known.serverInfo : core.options.serverInfo;
   const answer = { protocolVersion: spoken, ...offered(core.options, known), serverInfo: info };
   const sealed = core.sealer.seal({ ...facts, version: spoken });
-  return respond(resultAnswer(core, ask, answer), { "Mcp-Session-Id": sealed });
+  return { ...resultAnswer(core, ask, answer), headers: [["Mcp-Session-Id", sealed]] };
 }
 
 async function forwardOpen(
@@ -86,14 +86,14 @@ function result(value: JsonObject): JsonObject {
 }
 
 function outgoing(ask: Ask): Outgoing {
-  const trace = ask.headers.get("traceparent");
-  const headers = trace === null ? plainHeaders : [...plainHeaders, ["traceparent", trace] as const];
+  const trace = ask.asker.header("traceparent");
+  const headers = trace === undefined ? plainHeaders : [...plainHeaders, ["traceparent", trace] as const];
   return { headers, body: ask.bytes, session: ask.session.facts ?? statelessFacts(ask) };
 }
 
 /** A client that never opened a session shares one upstream with others like it. */
 function statelessFacts(ask: Ask): SessionFacts {
-  const version = negotiated(ask.headers.get("mcp-protocol-version"));
+  const version = negotiated(ask.asker.header("mcp-protocol-version"));
   return { uid: statelessUid, version, capabilities: {} };
 }
 

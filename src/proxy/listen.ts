@@ -3,8 +3,8 @@
  */
 import { sseText } from "../base/http/sse.ts";
 import { isObject, type JsonObject, notificationText, resultText, rpcCode } from "../wire/jsonrpc.ts";
-import { errorAnswer, respond } from "./answer.ts";
-import type { Ask } from "./ask.ts";
+import { errorAnswer, type Outcome } from "./answer.ts";
+import type { Ask, Asker } from "./ask.ts";
 import type { Core } from "./core.ts";
 import { metaKey } from "./era.ts";
 import { type Listener, listChanged, modernUid, type Session } from "./sessions.ts";
@@ -12,11 +12,13 @@ import { messageEvent, openStream } from "./streams.ts";
 import { bridgeSession } from "./watch.ts";
 
 /** Opens the GET stream of a session; replays what followed `lastEventId`. */
-export function openGet(core: Core, session: Session, lastEventId: string | null): Response {
+export function openGet(core: Core, session: Session, asker: Asker): void {
+  const lastEventId = asker.header("last-event-id");
+  if (lastEventId !== undefined && core.callStreams.resume(session.uid, lastEventId, asker)) return;
   makeRoom(core);
-  const stream = openStream(core.options);
+  const stream = openStream(core.options, asker);
   stream.onEnd(() => session.streams.delete(stream));
-  const missed = lastEventId === null ? undefined : session.ring.after(lastEventId);
+  const missed = lastEventId === undefined ? undefined : session.ring.after(lastEventId);
   // An event without data gives the client a position to resume from before anything has happened.
   if (missed === undefined) stream.write(sseText({ id: session.ring.position, data: "" }));
   for (const { id, data } of missed ?? []) stream.write(messageEvent(data, id));
@@ -27,15 +29,14 @@ export function openGet(core: Core, session: Session, lastEventId: string | null
     session.shown = fingerprint;
     core.sessions.tell(session, notificationText(listChanged.tools));
   }
-  return stream.response;
 }
 
 /** Opens a modern subscription: acknowledged first, every message stamped with its id. */
-export function openListen(core: Core, ask: Ask): Response {
+export function openListen(core: Core, ask: Ask): Outcome {
   const asked = ask.message.params.notifications;
   if (!isObject(asked) || !ask.wantsStream) {
     const message = "subscriptions/listen needs a notifications filter and Accept: text/event-stream";
-    return respond(errorAnswer(ask, { code: rpcCode.invalidParams, message }));
+    return errorAnswer(ask, { code: rpcCode.invalidParams, message });
   }
   const honoured = Object.fromEntries(
     ["toolsListChanged", "promptsListChanged", "resourcesListChanged"]
@@ -45,7 +46,7 @@ export function openListen(core: Core, ask: Ask): Response {
   makeRoom(core);
   const meta: JsonObject = { [metaKey.subscriptionId]: JSON.parse(ask.message.id) };
   const text = (method: string, params: JsonObject) => notificationText(method, { ...params, _meta: meta });
-  const stream = openStream(core.options);
+  const stream = openStream(core.options, ask.asker);
   const session = core.sessionOf(modernUid);
   const listener: Listener = {
     stream,
@@ -63,7 +64,7 @@ export function openListen(core: Core, ask: Ask): Response {
   core.sessions.listeners.add(listener);
   stream.onEnd(() => core.sessions.listeners.delete(listener));
   core.sessions.shownChanged(core.shown().fingerprint);
-  return stream.response;
+  return "streaming";
 }
 
 function openStreams(core: Core): { close(): void }[] {

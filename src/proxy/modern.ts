@@ -2,7 +2,7 @@
  * The modern era (MCP 2026-07-28): no session, every request says who it is. Twin of `legacy.ts`.
  */
 import { isObject, type JsonObject, requestText, rpcCode } from "../wire/jsonrpc.ts";
-import { errorAnswer, respond, resultAnswer } from "./answer.ts";
+import { errorAnswer, type Outcome, resultAnswer } from "./answer.ts";
 import type { Ask, Era, Outgoing } from "./ask.ts";
 import { envelope, modernHeaders } from "./control.ts";
 import type { Core } from "./core.ts";
@@ -17,7 +17,7 @@ const listTtlMs = 0;
 const encoder = new TextEncoder();
 const passing = ["mcp-protocol-version", "mcp-method", "mcp-name", "traceparent"];
 
-async function open(core: Core, ask: Ask): Promise<Response> {
+async function open(core: Core, ask: Ask): Promise<Outcome> {
   const { clock, limits } = core.options;
   const asking = core.control.discover().then((answer): Opening | undefined => {
     if (answer.kind === "failed") return undefined;
@@ -30,11 +30,9 @@ async function open(core: Core, ask: Ask): Promise<Response> {
   });
   const opening = (await within(clock, limits.lastKnownAnswerMs, asking)) ?? core.openings.get("modern");
   if (opening?.kind === "absent") {
-    return respond(
-      errorAnswer(ask, { code: rpcCode.methodNotFound, message: "Method not found: server/discover" }),
-    );
+    return errorAnswer(ask, { code: rpcCode.methodNotFound, message: "Method not found: server/discover" });
   }
-  return respond(resultAnswer(core, ask, discovered(core, opening?.result)));
+  return resultAnswer(core, ask, discovered(core, opening?.result));
 }
 
 function discovered(core: Core, known: JsonObject | undefined): JsonObject {
@@ -57,9 +55,11 @@ function outgoing(ask: Ask): Outgoing {
     ["Content-Type", "application/json"],
     ["Accept", "application/json, text/event-stream"],
   ];
-  ask.headers.forEach((value, name) => {
-    if (passing.includes(name) || name.startsWith("mcp-param-")) headers.push([name, value]);
-  });
+  for (const name of passing) {
+    const value = ask.asker.header(name);
+    if (value !== undefined) headers.push([name, value]);
+  }
+  for (const field of ask.asker.headersFrom("mcp-param-")) headers.push([...field]);
   return { headers, body: ask.bytes, session: undefined };
 }
 

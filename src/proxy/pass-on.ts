@@ -2,7 +2,7 @@
  * Notifications and posted responses: accepted at once, passed on behind it. Their loss is not the agent's problem.
  */
 import type { RpcNotification, RpcPostedResponse } from "../wire/jsonrpc.ts";
-import type { Ask, Era } from "./ask.ts";
+import type { Ask, Asker, Era } from "./ask.ts";
 import type { Core } from "./core.ts";
 import type { Session } from "./sessions.ts";
 
@@ -10,7 +10,7 @@ export type Posted = {
   readonly era: Era;
   readonly message: RpcNotification | RpcPostedResponse;
   readonly bytes: Uint8Array;
-  readonly headers: Headers;
+  readonly asker: Asker;
   readonly session: Session;
 };
 
@@ -23,18 +23,16 @@ function isPassed(method: string): boolean {
 }
 
 /** Sends it upstream without waiting; only in the agent's own era. */
-export function passOn(core: Core, { era, message, bytes, headers, session }: Posted): void {
+export function passOn(core: Core, { era, message, bytes, asker, session }: Posted): void {
   if (message.kind === "notification" && !isPassed(message.method)) return;
   if (core.upstream.eras[era.name] === false) return;
   const { limits, log } = core.options;
-  const signal = new AbortController().signal;
   const as = message.kind === "notification" ? message.method : "";
   const ask: Ask = {
     era,
     bytes,
-    headers,
+    asker,
     session,
-    signal,
     wantsStream: false,
     message: { kind: "request", id: "0", method: as, params: {} },
   };

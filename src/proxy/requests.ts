@@ -2,7 +2,7 @@
  * Which request is answered how: the table of the contract, one row per method.
  */
 import { rpcCode } from "../wire/jsonrpc.ts";
-import { errorAnswer, respond, resultAnswer } from "./answer.ts";
+import { errorAnswer, type Outcome, resultAnswer } from "./answer.ts";
 import type { Ask } from "./ask.ts";
 import { callTool } from "./calls.ts";
 import type { Core } from "./core.ts";
@@ -11,7 +11,7 @@ import { forward } from "./forward.ts";
 import { openListen } from "./listen.ts";
 import { type ListMethod, listMethods, shownFingerprint } from "./lists.ts";
 
-type Handler = (core: Core, ask: Ask) => Promise<Response> | Response;
+type Handler = (core: Core, ask: Ask) => Promise<Outcome> | Outcome;
 
 const openRow: Handler = (core, ask) => ask.era.open(core, ask);
 const both: Record<string, Handler> = {
@@ -26,26 +26,26 @@ const table: Record<EraName, Record<string, Handler>> = {
   legacy: {
     ...both,
     initialize: openRow,
-    ping: (core, ask) => respond(resultAnswer(core, ask, {})),
+    ping: (core, ask) => resultAnswer(core, ask, {}),
   },
 };
 
 /** Answers one request of an agent. */
-export async function answerRequest(core: Core, ask: Ask): Promise<Response> {
+export async function answerRequest(core: Core, ask: Ask): Promise<Outcome> {
   const rows = table[ask.era.name];
   const { method } = ask.message;
   const handler = Object.hasOwn(rows, method) ? rows[method] : undefined;
   return handler === undefined ? passOther(core, ask) : handler(core, ask);
 }
 
-async function listTools(core: Core, ask: Ask): Promise<Response> {
+async function listTools(core: Core, ask: Ask): Promise<Outcome> {
   if (ask.message.params.cursor !== undefined) return badCursor(ask);
   const answer = await core.lists.ask("tools/list");
-  if (answer.kind === "error" && !core.lists.knowsTools()) return respond(errorAnswer(ask, answer));
+  if (answer.kind === "error" && !core.lists.knowsTools()) return errorAnswer(ask, answer);
   const { tools } = core.shown();
   const list = ask.era.name === "legacy" ? tools.map(legacyShape) : tools;
   core.sessions.shownTo(ask.session, shownFingerprint(tools));
-  return respond(resultAnswer(core, ask, { tools: list }));
+  return resultAnswer(core, ask, { tools: list });
 }
 
 /** Output schemas that are not objects came with the modern era. */
@@ -55,22 +55,21 @@ function legacyShape<Tool extends { outputSchema?: Record<string, unknown> }>(to
   return rest as Tool;
 }
 
-async function listOther(core: Core, ask: Ask): Promise<Response> {
+async function listOther(core: Core, ask: Ask): Promise<Outcome> {
   if (ask.message.params.cursor !== undefined) return badCursor(ask);
   const method = ask.message.method as ListMethod;
   const answer = await core.lists.ask(method);
-  if (answer.kind === "error")
-    return respond(errorAnswer(ask, { code: answer.code, message: answer.message }));
-  return respond(resultAnswer(core, ask, { [listMethods[method]]: answer.items }));
+  if (answer.kind === "error") return errorAnswer(ask, { code: answer.code, message: answer.message });
+  return resultAnswer(core, ask, { [listMethods[method]]: answer.items });
 }
 
 /** Lists are answered whole, so no cursor can be one of ours. */
-function badCursor(ask: Ask): Response {
+function badCursor(ask: Ask): Outcome {
   const message = "The cursor is not known: lists are given as one page";
-  return respond(errorAnswer(ask, { code: rpcCode.invalidParams, message }));
+  return errorAnswer(ask, { code: rpcCode.invalidParams, message });
 }
 
-function passOther(core: Core, ask: Ask): Promise<Response> {
+function passOther(core: Core, ask: Ask): Promise<Outcome> {
   return forward(core, ask, {
     deadlineMs: core.options.limits.upstreamCallMs,
     repeatable: false,

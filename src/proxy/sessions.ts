@@ -4,19 +4,10 @@
  */
 import type { JsonObject } from "../wire/jsonrpc.ts";
 import { notificationText } from "../wire/jsonrpc.ts";
+import type { Carried, CarriedFacts } from "./carried.ts";
 import type { EndpointOptions } from "./options.ts";
 import type { SessionFacts } from "./session.ts";
 import { type DownStream, EventRing, messageEvent } from "./streams.ts";
-
-/** An answer on its way to the agent, and what it carries that has to be marked once it was seen. */
-export type Carried = {
-  readonly signal: AbortSignal;
-  /** The response left as a whole. */
-  done: boolean;
-  recordId?: number | undefined;
-  noticeIds?: readonly string[] | undefined;
-  inboxSeq?: number | undefined;
-};
 
 export type Session = {
   readonly uid: string;
@@ -117,15 +108,16 @@ class SessionBook implements Sessions {
   }
 
   arrived(session: Session): void {
-    for (const carried of session.carried.splice(0)) {
-      if (carried.signal.aborted) continue;
-      if (!carried.done) session.carried.push(carried);
-      else this.#markSeen(session, carried);
+    if (session.carried.length > 0) {
+      for (const carried of session.carried.splice(0)) {
+        if (carried.state === "pending") session.carried.push(carried);
+        else if (carried.state === "sent") this.#markSeen(session, carried.facts);
+      }
     }
     this.#options.outbox?.seen(session.uid);
   }
 
-  #markSeen(session: Session, { recordId, noticeIds, inboxSeq }: Carried): void {
+  #markSeen(session: Session, { recordId, noticeIds, inboxSeq }: CarriedFacts): void {
     if (recordId !== undefined) this.#options.outbox?.answered(recordId, session.uid);
     if (noticeIds !== undefined && noticeIds.length > 0)
       this.#options.outbox?.noticesAnswered(noticeIds, session.uid);

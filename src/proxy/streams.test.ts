@@ -1,13 +1,15 @@
 /** Streams to agents: bounded for a slow reader, kept alive, and remembered for resumption. */
 import { expect, test } from "bun:test";
+import { testAsker } from "../../test/fixtures/upstreams/asker.ts";
 import { VirtualClock } from "../base/clock.ts";
 import { limits } from "../limits.ts";
 import { EventRing, messageEvent, openStream } from "./streams.ts";
 
-const small = { ...limits, streamBufferBytesMax: 1_000, streamKeepaliveMs: 100 };
+const small = { ...limits, streamKeepaliveMs: 100 };
 
-test("a reader that does not read costs at most the buffer, then its stream is closed", () => {
-  const stream = openStream({ clock: new VirtualClock(0), limits: small });
+test("a reader that does not read has its stream closed", () => {
+  const asker = testAsker(1_000);
+  const stream = openStream({ clock: new VirtualClock(0), limits: small }, asker);
   let ended = 0;
   stream.onEnd(() => {
     ended += 1;
@@ -17,16 +19,17 @@ test("a reader that does not read costs at most the buffer, then its stream is c
   expect({ closed: stream.closed, ended }).toEqual({ closed: true, ended: 1 });
 });
 
-test("keepalives come after silence only, and end with the stream", async () => {
+test("keepalives come after silence only, and end with the stream", () => {
   const clock = new VirtualClock(0);
-  const stream = openStream({ clock, limits: small });
+  const asker = testAsker();
+  const stream = openStream({ clock, limits: small }, asker);
   clock.advance(90);
   stream.write(messageEvent("{}"));
   clock.advance(90);
   clock.advance(20);
   stream.close();
   clock.advance(1_000);
-  expect(await stream.response.text()).toBe(": \n\nevent: message\ndata: {}\n\n: \n\n");
+  expect(asker.text()).toBe(": \n\nevent: message\ndata: {}\n\n: \n\n");
 });
 
 test("a ring gives what followed an id of its own run, and nothing for any other", () => {

@@ -3,15 +3,16 @@
  * alive with comments, bounded in what they hold for a slow reader, and remembered for `Last-Event-ID`.
  */
 import type { Clock } from "../base/clock.ts";
+import type { AnswerWatch } from "../base/http/server-exchange.ts";
 import { sseComment, sseText } from "../base/http/sse.ts";
 import type { Limits } from "../limits.ts";
+import type { Asker } from "./ask.ts";
 
 export type DownStream = {
-  readonly response: Response;
   /** Writes text that is already in the form of events; false when the stream is closed or its reader too slow. */
   write(text: string): boolean;
-  /** Ends the stream after what was written. */
-  close(): void;
+  /** Ends the stream after what was written. @param watch is told what became of it */
+  close(watch?: AnswerWatch): void;
   readonly closed: boolean;
   /** Calls back once when the stream ends for whatever reason; at once when it has. */
   onEnd(callback: () => void): void;
@@ -22,30 +23,17 @@ export type StreamOptions = {
   readonly limits: Limits;
 };
 
-const encoder = new TextEncoder();
-
-/** Opens the response of a stream; its first bytes are a comment. */
-export function openStream(options: StreamOptions): DownStream {
+/** Opens a stream as the answer to whoever asks; its first bytes are a comment. */
+export function openStream(options: StreamOptions, asker: Pick<Asker, "stream">): DownStream {
   const { clock, limits } = options;
-  let sink: ReadableStreamDefaultController<Uint8Array> | undefined;
-  let closed = false;
+  const headers = [
+    ["Cache-Control", "no-cache, no-transform"],
+    ["X-Accel-Buffering", "no"],
+  ] as const;
+  const writer = asker.stream({ status: 200, type: "text/event-stream", headers, probe: sseComment });
   let stopTimer: (() => void) | undefined;
-  const callbacks: (() => void)[] = [];
-
-  const finish = (end: () => void) => {
-    if (closed) return;
-    closed = true;
-    stopTimer?.();
-    end();
-    for (const callback of callbacks.splice(0)) callback();
-  };
   const write = (text: string): boolean => {
-    if (closed || sink === undefined) return false;
-    sink.enqueue(encoder.encode(text));
-    if ((sink.desiredSize ?? 0) <= 0) {
-      finish(() => sink?.error(new Error("The reader of the stream is too slow")));
-      return false;
-    }
+    if (!writer.write(text)) return false;
     arm();
     return true;
   };
@@ -54,34 +42,14 @@ export function openStream(options: StreamOptions): DownStream {
     stopTimer?.();
     stopTimer = clock.after(limits.streamKeepaliveMs, () => write(sseComment));
   };
-  const body = new ReadableStream<Uint8Array>(
-    {
-      start(controller) {
-        sink = controller;
-      },
-      cancel() {
-        finish(() => {});
-      },
-    },
-    { highWaterMark: limits.streamBufferBytesMax, size: (chunk) => chunk?.byteLength ?? 0 },
-  );
+  writer.onEnd(() => stopTimer?.());
   write(sseComment);
   return {
-    response: new Response(body, {
-      headers: {
-        "Content-Type": "text/event-stream",
-        "Cache-Control": "no-cache, no-transform",
-        "X-Accel-Buffering": "no",
-      },
-    }),
     write,
-    close: () => finish(() => sink?.close()),
-    onEnd(callback) {
-      if (closed) callback();
-      else callbacks.push(callback);
-    },
+    close: (watch) => writer.end(watch),
+    onEnd: (callback) => writer.onEnd(callback),
     get closed() {
-      return closed;
+      return !writer.open;
     },
   };
 }

@@ -140,24 +140,41 @@ class UpstreamLink implements Upstream {
         signal: call.signal,
         headDeadlineMs: call.deadlineMs,
       });
-      return await this.#take(response, call.deadlineMs);
+      return await this.#take(response, call);
     } catch (error) {
       if (!(error instanceof HttpFailure)) throw error;
       return { kind: "unreachable", cause: error.message, ran: error.sent };
     }
   }
 
-  async #take(response: HttpResponse, deadlineMs: number): Promise<UpstreamAnswer> {
-    const { status } = response;
+  #take(response: HttpResponse, call: UpstreamCall): UpstreamAnswer | Promise<UpstreamAnswer> {
+    const { status, whole } = response;
     const type = response.header("content-type");
-    const sessionId = response.header("mcp-session-id");
     if (status >= 200 && status < 300 && isEventStreamType(type))
-      return { kind: "stream", response, sessionId };
-    const stop = this.#options.clock.after(deadlineMs, () => response.cancel());
+      return { kind: "stream", response, sessionId: response.header("mcp-session-id") };
+    if (whole !== undefined && whole.byteLength <= this.#options.limits.sseEventBytesMax)
+      return sort(response, whole, type);
+    return this.#read(response, call, type);
+  }
+
+  /** Reads a body that comes bit by bit. */
+  async #read(response: HttpResponse, call: UpstreamCall, type: string | undefined): Promise<UpstreamAnswer> {
+    const { clock, limits } = this.#options;
+    const bytesMax = limits.sseEventBytesMax;
+    const { status } = response;
+    const stop = clock.after(call.deadlineMs, () => response.cancel());
     try {
-      const bytes = await readBody(response, this.#options.limits.sseEventBytesMax);
-      const answer = sort(status, bytes, type);
-      return answer.kind === "json" ? { ...answer, sessionId } : answer;
+      if (call.takesLarge !== true || status !== 200 || !isJsonType(type))
+        return sort(response, await readBody(response, bytesMax), type);
+      const parts: Uint8Array[] = [];
+      let size = 0;
+      const reader = response.body[Symbol.asyncIterator]();
+      for (let read = await reader.next(); read.done !== true; read = await reader.next()) {
+        parts.push(read.value);
+        size += read.value.byteLength;
+        if (size > bytesMax) return { kind: "large", status, parts, rest: response };
+      }
+      return sort(response, Buffer.concat(parts), type);
     } finally {
       stop();
     }
@@ -178,7 +195,8 @@ function notRun(answer: UpstreamAnswer): UpstreamAnswer {
 }
 
 /** What an answer with a complete body is. */
-function sort(status: number, bytes: Uint8Array, type: string | undefined): UpstreamAnswer {
+function sort(response: HttpResponse, bytes: Uint8Array, type: string | undefined): UpstreamAnswer {
+  const { status } = response;
   if (status >= 500) {
     const error = isJsonType(type) ? parsed(bytes)?.error : undefined;
     const lost = isObject(error) && error.code === -32001;
@@ -197,7 +215,7 @@ function sort(status: number, bytes: Uint8Array, type: string | undefined): Upst
   if (status === 202 || status === 204 || bytes.byteLength === 0) return { kind: "accepted" };
   // Only the outline is looked at: the body goes through as it came.
   if (bytes[0] === 0x7b || looksLikeObject(bytes))
-    return { kind: "json", status, bytes, sessionId: undefined };
+    return { kind: "json", status, bytes, sessionId: response.header("mcp-session-id") };
   return { kind: "unreachable", cause: "the upstream's answer is not JSON-RPC", ran: "unknown" };
 }
 

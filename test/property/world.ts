@@ -13,6 +13,7 @@ import { asId, type IdempotencyKey } from "../../src/wire/id.ts";
 import { receipt, receiptResult } from "../../src/wire/receipt.ts";
 import type { Scope } from "../../src/wire/scope.ts";
 import type { Outbox, WriteCall } from "../../src/wire/write.ts";
+import { testAsker } from "../fixtures/upstreams/asker.ts";
 import { Allowed, scopeNames, toolFacts, toolNames, type Worktree } from "./allowed.ts";
 import { type Grant, ModelRelay, modes } from "./model-relay.ts";
 import type { Product } from "./product.ts";
@@ -197,9 +198,11 @@ export class World {
   #list(which: number): void {
     this.#counts.lists += 1;
     const ask = this.#ask(which % 2 === 0, "tools/list", {});
-    const reply = this.#product.requests.answerRequest(this.#running, ask).then(async (response) => {
+    const reply = this.#product.requests.answerRequest(this.#running, ask).then((outcome) => {
       const bounds = this.#bounds();
-      const body = JSON.parse(await response.text()) as { result?: { tools?: { name: string }[] } };
+      const body = JSON.parse(outcome === "streaming" ? "{}" : String(outcome.text)) as {
+        result?: { tools?: { name: string }[] };
+      };
       const names = (body.result?.tools ?? []).map(({ name }) => name);
       this.#counts["tools shown"] += names.length;
       if (!bounds.some((bound) => names.every((name) => bound.has(name))))
@@ -226,10 +229,9 @@ export class World {
     const message = jsonrpc.parseBody(bytes, limits.jsonDepthMax);
     if (message.kind !== "request") throw new Error(`The world made a body that is no request: ${method}`);
     return {
-      ...{ message, bytes, headers: new Headers(), wantsStream: false },
+      ...{ message, bytes, asker: testAsker(), wantsStream: false },
       era: isModern ? modern.modern : legacy.legacy,
       session: this.#running.sessionOf(isModern ? "modern" : "stateless"),
-      signal: new AbortController().signal,
     };
   }
 

@@ -58,6 +58,8 @@ export function scanFields(text: string, from: number): Fields | FieldFault {
   return new Fields(text, places);
 }
 
+const none: readonly (readonly [name: string, value: string])[] = [];
+
 function lineAt(text: string, start: number): string {
   const end = text.indexOf("\r\n", start);
   return text.slice(start, end < 0 ? undefined : end);
@@ -87,7 +89,10 @@ export class Fields {
   /** True when the field has this name, given in lower case. */
   isNamed(index: number, name: string): boolean {
     const start = this.#places[index * 4] ?? 0;
-    if ((this.#places[index * 4 + 1] ?? 0) - start !== name.length) return false;
+    return (this.#places[index * 4 + 1] ?? 0) - start === name.length && this.#matches(start, name);
+  }
+
+  #matches(start: number, name: string): boolean {
     for (let i = 0; i < name.length; i += 1) {
       // In token characters this bit only folds case.
       if ((this.#text.charCodeAt(start + i) | 0x20) !== name.charCodeAt(i)) return false;
@@ -116,6 +121,20 @@ export class Fields {
       all = all === undefined ? this.value(index) : `${all}, ${this.value(index)}`;
     }
     return all;
+  }
+
+  /** The fields whose names begin with this, given in lower case; names in lower case. */
+  withPrefix(prefix: string): readonly (readonly [name: string, value: string])[] {
+    const found: (readonly [string, string])[] = [];
+    const { count } = this;
+    for (let index = 0; index < count; index += 1) {
+      if (this.nameLength(index) <= prefix.length) continue;
+      const start = this.#places[index * 4] ?? 0;
+      if (!this.#matches(start, prefix)) continue;
+      const name = this.#text.slice(start, this.#places[index * 4 + 1]).toLowerCase();
+      found.push([name, this.value(index)]);
+    }
+    return found.length === 0 ? none : found;
   }
 
   /** Every field in order, names in lower case. */

@@ -45,6 +45,8 @@ export class ServerConnection implements Channel, OutputOwner {
   /** Up to here no end of a head was found. */
   #searched = 0;
   #exchange: Exchange | undefined;
+  /** The last exchange, while nothing has come after it. */
+  #answered: Exchange | undefined;
   #body: RequestBody | undefined;
   #onBody: ((read: BodyRead) => void) | undefined;
   #expects = false;
@@ -135,10 +137,12 @@ export class ServerConnection implements Channel, OutputOwner {
     this.gone();
   }
 
-  /** Socket event: the connection is no more. */
-  gone(): void {
+  /** Socket event: the connection is no more. @param error it was broken, not ended */
+  gone(error?: Error): void {
     if (this.#state === "gone") return;
     this.#state = "gone";
+    if (error !== undefined) this.#answered?.lost();
+    this.#answered = undefined;
     this.#stopDeadline?.();
     this.#output.close();
     this.#bytes = undefined;
@@ -183,6 +187,7 @@ export class ServerConnection implements Channel, OutputOwner {
   finish(exchange: Exchange): void {
     if (exchange !== this.#exchange) return;
     this.#exchange = undefined;
+    this.#answered = exchange;
     this.idleSince = undefined;
     this.#settleBody("ended");
     if (this.#close || this.#peerEnded) {
@@ -245,6 +250,7 @@ export class ServerConnection implements Channel, OutputOwner {
     this.#close = !head.keepAlive;
     this.#searched = 0;
     this.#disarm();
+    this.#answered = undefined;
     const exchange = new Exchange(this, head, limits.streamBufferBytesMax);
     this.#exchange = exchange;
     this.#owner.onExchange(exchange);

@@ -5,6 +5,14 @@
 import type { StopSignal } from "../stop-signal.ts";
 import type { RequestHead } from "./request-head.ts";
 
+/** Who is told what became of an answer. */
+export type AnswerWatch = {
+  /** The whole answer was handed to the system. */
+  onSent(): void;
+  /** It was not, or the peer reset the connection before it asked again: the answer was hardly read. May follow `onSent`. */
+  onUnread(): void;
+};
+
 /** A complete answer. */
 export type ServerAnswer = {
   readonly status: number;
@@ -12,8 +20,7 @@ export type ServerAnswer = {
   readonly type?: string | undefined;
   readonly headers?: readonly (readonly [name: string, value: string])[] | undefined;
   readonly body?: string | Uint8Array | undefined;
-  /** Called when the whole answer was handed to the system; never when the peer was lost before. */
-  readonly onSent?: (() => void) | undefined;
+  readonly watch?: AnswerWatch | undefined;
 };
 
 /** The head of an answer that streams. */
@@ -27,7 +34,7 @@ export type StreamWriter = {
   /** False when the stream is over; a reader that is too slow ends it. */
   write(data: string | Uint8Array): boolean;
   /** Ends the answer after what was written. */
-  end(): void;
+  end(watch?: AnswerWatch): void;
   /** Cuts the connection, so that the reader cannot take the answer for whole. */
   cut(): void;
   readonly open: boolean;
@@ -47,8 +54,8 @@ export interface ServerExchange {
   readonly target: string;
   /** The value of a header by lower-case name; several values are joined by commas. */
   header(name: string): string | undefined;
-  /** All headers in order, names in lower case. */
-  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** The headers whose names begin with this, in order; names in lower case. */
+  headersFrom(prefix: string): readonly (readonly [name: string, value: string])[];
   /** Reads the body; a value at once when it has already come. A client that waits for 100 is told to go on. */
   body(bytesMax: number): BodyRead | Promise<BodyRead>;
   /** The peer has shown who it is: its connection does not make room for others. */
@@ -106,7 +113,7 @@ export class Exchange implements ServerExchange, StopSignal, StreamWriter {
   readonly #head: RequestHead;
   readonly #streamBytesMax: number;
   #state: State = "asked";
-  #onSent: (() => void) | undefined;
+  #watch: AnswerWatch | undefined;
   #probe: string | undefined;
   #listeners: (() => void)[] | undefined;
   #drainers: (() => void)[] | undefined;
@@ -125,8 +132,8 @@ export class Exchange implements ServerExchange, StopSignal, StreamWriter {
     return this.#head.target;
   }
 
-  get headers(): readonly (readonly [name: string, value: string])[] {
-    return this.#head.fields.list;
+  headersFrom(prefix: string): readonly (readonly [name: string, value: string])[] {
+    return this.#head.fields.withPrefix(prefix);
   }
 
   get gone(): StopSignal {
@@ -177,10 +184,11 @@ export class Exchange implements ServerExchange, StopSignal, StreamWriter {
     else callback();
   }
 
-  send({ status, type, headers, body, onSent }: ServerAnswer): void {
+  send({ status, type, headers, body, watch }: ServerAnswer): void {
+    if (this.#state === "gone") watch?.onUnread();
     if (this.#state !== "asked") return;
     this.#state = "sent";
-    this.#onSent = onSent;
+    this.#watch = watch;
     const size = typeof body === "string" ? Buffer.byteLength(body) : (body?.byteLength ?? 0);
     const length = status === 204 ? "" : `Content-Length: ${size}\r\n`;
     const head = `${this.#start(status, type, headers)}${length}${this.#channel.closing(false)}\r\n`;
@@ -217,9 +225,11 @@ export class Exchange implements ServerExchange, StopSignal, StreamWriter {
     return this.open;
   }
 
-  end(): void {
+  end(watch?: AnswerWatch): void {
+    if (this.#state === "gone") watch?.onUnread();
     if (this.#state !== "streaming") return;
     this.#state = "sent";
+    this.#watch = watch;
     this.#over();
     if (!this.#head.modern || this.#channel.write("0\r\n\r\n", undefined)) this.flushed();
   }
@@ -241,9 +251,7 @@ export class Exchange implements ServerExchange, StopSignal, StreamWriter {
     if (this.#channel.queuedBytes > 0) return;
     this.#wake();
     if (this.#state !== "sent") return;
-    const onSent = this.#onSent;
-    this.#onSent = undefined;
-    onSent?.();
+    this.#watch?.onSent();
     this.#channel.finish(this);
   }
 
@@ -255,11 +263,11 @@ export class Exchange implements ServerExchange, StopSignal, StreamWriter {
       this.#channel.write("HTTP/1.1 100 Continue\r\n\r\n", undefined);
   }
 
-  /** The peer was lost. */
+  /** The peer was lost before the answer was handed over, or reset the connection right after it. */
   lost(): void {
     if (this.#state === "gone") return;
     this.#state = "gone";
-    this.#onSent = undefined;
+    this.#watch?.onUnread();
     this.#over();
     this.#wake();
   }

@@ -160,8 +160,8 @@ class Server implements ServerConnectionOwner {
       data: (socket, bytes) => socket.data?.receive(bytes),
       drain: (socket) => socket.data?.drain(),
       end: (socket) => socket.data?.ended(),
-      close: (socket) => socket.data?.gone(),
-      error: (socket) => socket.data?.gone(),
+      close: (socket, error) => socket.data?.gone(error),
+      error: (socket, error) => socket.data?.gone(error),
     };
   }
 
