@@ -184,6 +184,7 @@ describe("12: a peer that is gone without a word", () => {
     upstreamCallMs: 8_000,
     upstreamIdleMs: limits.upstreamIdleMs / scale,
     deliveryAttemptMs: limits.deliveryAttemptMs / scale,
+    canaryIdleMs: limits.canaryIdleMs / scale,
   };
   const words = `12: the connect timeout of ${limits.upstreamConnectMs} ms is ${scaled.upstreamConnectMs} ms here`;
 
@@ -227,10 +228,10 @@ describe("12: a peer that is gone without a word", () => {
       await agent.call("alpha");
       upstream.tools = [toolNamed("alpha")];
       upstream.notify("notifications/tools/list_changed");
-      await eventually("the change is told", () => agent.changes.length > 0);
+      await eventually("the change is told", () => agent.changes.length > 0, scaled.canaryIdleMs * 4);
       expect(noticed(agent)).toEqual(nothingNoticed);
     },
-    15_000,
+    25_000,
   );
 
   test.concurrent.each([...eras])(

@@ -225,13 +225,17 @@ describe("5: the proxy is killed with writes in its queue", () => {
     await gate.shut();
     expect(await agent.call("pay", { what: "late" })).toMatchObject({ isError: false });
     let told = "";
-    await eventually("the notice is told", async () => {
-      told = (await agent.call("look")).text;
-      return told.includes("notices");
-    });
+    await eventually(
+      "the notice is told",
+      async () => {
+        told = (await agent.call("look")).text;
+        return told.includes("notices");
+      },
+      15_000,
+    );
     expect(told).toContain("expired: pay");
     await gate.reopen();
     await eventually("the upstream is back", async () => !(await agent.call("look")).isError);
     expect(ledger.asked).toEqual([]);
-  }, 20_000);
+  }, 40_000);
 });
