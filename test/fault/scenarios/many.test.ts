@@ -178,6 +178,46 @@ describe("14: reconnects and shared state", () => {
   }
 
   proc(
+    "[P1.4] 14: bad answers to the proxy's own questions do not make it doubt the era, and an answer keeps the era it was asked in",
+    async () => {
+      await using stage = new Stage();
+      const upstream = stage.upstream({ sessions: true });
+      const gate = await stage.gate(upstream);
+      const proxy = await stage.proxy(gate.origin);
+      const agent = await stage.client(proxy, "modern");
+      expect(await agent.toolNames()).toEqual(["alpha", "beta"]);
+      await eventually("the proxy follows the upstream", () => upstream.streams > 0);
+      let asked = 0;
+      upstream.fault = ({ method }) => {
+        if (method !== "server/discover") return undefined;
+        asked += 1;
+        return new Response("no such page", { status: 404 });
+      };
+      gate.closeAll();
+      await eventually("the proxy asks again and is told 404", () => asked > 0);
+      let finish = () => {};
+      const held = new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+      upstream.results.set("beta", async () => {
+        await held;
+        return { content: [{ type: "text", text: "asked as modern" }] };
+      });
+      const long = agent.call("beta").catch((error: unknown) => ({ text: String(error), isError: true }));
+      await eventually("the long call runs", () => upstream.count("tools/call") > 0);
+      upstream.fault = () => undefined;
+      // Another client's opening request makes the proxy ask again.
+      await stage.client(proxy, "modern");
+      expect(await agent.call("alpha")).toMatchObject({ text: "ran alpha", isError: false });
+      finish();
+      expect(await long).toMatchObject({ text: "asked as modern", isError: false });
+      expect(upstream.count("initialize")).toBe(0);
+      expect(noticed(agent)).toEqual(nothingNoticed);
+    },
+    15_000,
+  );
+
+  proc(
     "[P1.5] 14: a session that was opened again has the client's own capabilities, and its stream no answer of a call",
     async () => {
       await using stage = new Stage();
