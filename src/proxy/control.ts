@@ -69,6 +69,14 @@ export function createControl(options: UpstreamParts, upstream: Upstream): Contr
   };
 }
 
+/** Codes with which a server without the modern era answers `server/discover`. */
+const deniesModern: readonly number[] = [
+  rpcCode.unsupportedVersion,
+  rpcCode.methodNotFound,
+  rpcCode.invalidRequest,
+  -32000,
+];
+
 /** Remembers from an answer to `server/discover` whether the upstream is modern. */
 export function learn(upstream: Upstream, answer: Asked): void {
   if (answer.kind === "failed") return;
@@ -77,6 +85,8 @@ export function learn(upstream: Upstream, answer: Asked): void {
     upstream.eras.modern = Array.isArray(versions) ? versions.includes(modernVersion) : true;
     return;
   }
+  // A plain 404 or 401 says nothing of eras: only what an MCP server answers may turn round what is known.
+  if (upstream.eras.modern === true && !deniesModern.includes(answer.code)) return;
   const supported = isObject(answer.data) ? answer.data.supported : undefined;
   upstream.eras.modern =
     answer.code === rpcCode.unsupportedVersion &&

@@ -8,7 +8,7 @@ import type { Ask, Asker } from "./ask.ts";
 import type { Core } from "./core.ts";
 import { metaKey } from "./era.ts";
 import { type Listener, listChanged, modernUid, type Session } from "./sessions.ts";
-import { messageEvent, openStream } from "./streams.ts";
+import { type DownStream, messageEvent, openStream } from "./streams.ts";
 import { bridgeSession } from "./watch.ts";
 
 /** Opens the GET stream of a session; replays what followed `lastEventId`. */
@@ -17,12 +17,13 @@ export function openGet(core: Core, session: Session, asker: Asker): void {
   if (lastEventId !== undefined && core.callStreams.resume(session.uid, lastEventId, asker)) return;
   makeRoom(core);
   const stream = openStream(core.options, asker);
+  // Added first: a client that is already gone ends the stream while it is told of its end.
+  session.streams.add(stream);
   stream.onEnd(() => session.streams.delete(stream));
   const missed = lastEventId === undefined ? undefined : session.ring.after(lastEventId);
   // An event without data gives the client a position to resume from before anything has happened.
   if (missed === undefined) stream.write(sseText({ id: session.ring.position, data: "" }));
   for (const { id, data } of missed ?? []) stream.write(messageEvent(data, id));
-  session.streams.add(stream);
   bridgeSession(core, session, stream);
   const { fingerprint } = core.shown();
   if (session.shown !== undefined && session.shown !== fingerprint) {
@@ -67,7 +68,7 @@ export function openListen(core: Core, ask: Ask): Outcome {
   return "streaming";
 }
 
-function openStreams(core: Core): { close(): void }[] {
+function openStreams(core: Core): Pick<DownStream, "close" | "openedAt">[] {
   const gets = [...core.sessions.all()].flatMap(({ streams }) => [...streams]);
   return [...gets, ...[...core.sessions.listeners].map(({ stream }) => stream)];
 }
@@ -76,10 +77,17 @@ export function streamCount(core: Core): number {
   return openStreams(core).length;
 }
 
-/** At the limit the oldest stream goes: its client, if there still is one, opens it again. */
+/**
+ * At the limit the youngest stream goes. The oldest is the agent's own, which it may never open again (the SDK's client
+ * does not subscribe twice); whoever opens streams without end loses them.
+ */
 function makeRoom(core: Core): void {
   const open = openStreams(core);
-  if (open.length >= core.options.limits.streamsMax) open[0]?.close();
+  if (open.length >= core.options.limits.streamsMax)
+    open
+      .sort((a, b) => a.openedAt - b.openedAt)
+      .at(-1)
+      ?.close();
 }
 
 /** Ends every stream with what its era wants. */

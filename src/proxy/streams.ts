@@ -9,6 +9,8 @@ import type { Limits } from "../limits.ts";
 import type { Asker } from "./ask.ts";
 
 export type DownStream = {
+  /** Monotonic ms. */
+  readonly openedAt: number;
   /** Writes text that is already in the form of events; false when the stream is closed or its reader too slow. */
   write(text: string): boolean;
   /** Ends the stream after what was written. @param watch is told what became of it */
@@ -30,6 +32,7 @@ export function openStream(options: StreamOptions, asker: Pick<Asker, "stream">)
     ["Cache-Control", "no-cache, no-transform"],
     ["X-Accel-Buffering", "no"],
   ] as const;
+  const openedAt = clock.monotonic();
   const writer = asker.stream({ status: 200, type: "text/event-stream", headers, probe: sseComment });
   let stopTimer: (() => void) | undefined;
   const write = (text: string): boolean => {
@@ -45,6 +48,7 @@ export function openStream(options: StreamOptions, asker: Pick<Asker, "stream">)
   writer.onEnd(() => stopTimer?.());
   write(sseComment);
   return {
+    openedAt,
     write,
     close: (watch) => writer.end(watch),
     onEnd: (callback) => writer.onEnd(callback),
