@@ -9,7 +9,16 @@ import {
   receiptSchema,
 } from "../wire/receipt.ts";
 import type { WriteAnswer } from "../wire/write.ts";
+import type { PauseReason } from "./pump-parts.ts";
 import type { RecordState } from "./record.ts";
+import type { EnqueueReply } from "./rows.ts";
+
+/** Words for writes that are refused while nothing can be delivered for good. */
+export const pauseWords: Record<PauseReason, string> = {
+  revoked: "token_revoked: the relay has revoked this agent's credential; a person has to enrol it again",
+  fenced: "lane_fenced: another outbox of this agent has taken over; a person has to look",
+  removed: "agent_removed: the relay has removed this agent",
+};
 
 /** The write an answer speaks of. */
 export type AnsweredWrite = {
@@ -49,6 +58,18 @@ export function outcomeOfEnd(
   return { delivery, reason: delivery === "refused" ? `${state}: ${detail}` : detail };
 }
 
+/** The outcome of a record that is no longer in the queue, or is about to leave it. */
+export function outcomeOfRecord(facts: {
+  state: RecordState;
+  detail: string | undefined;
+  result: NeutralResult | undefined;
+  expiresAt: string;
+}): Outcome {
+  const { state, expiresAt } = facts;
+  if (state !== "queued" && state !== "sending") return outcomeOfEnd(state, facts);
+  return { delivery: "queued", lanePosition: 1, expiresAt };
+}
+
 /** The answer for an outcome. A `sent` answer is the relay's own result, unless it has to say `replayed`. */
 export function answerOf(write: AnsweredWrite, outcome: Outcome): WriteAnswer {
   const { tool, key, messageId, recordId } = write;
@@ -74,4 +95,19 @@ export function refused(
 ): WriteAnswer {
   const write = { tool, key, messageId, recordId: undefined, replayed: false };
   return answerOf(write, { delivery: "refused", reason });
+}
+
+/** Why the store did not take a write. */
+export function notStored(
+  reply: Extract<EnqueueReply, { status: "full" | "noRoom" | "reused" }>,
+  key: IdempotencyKey,
+): string {
+  switch (reply.status) {
+    case "full":
+      return `outbox_full: ${reply.records} writes with ${reply.bytes} bytes wait already`;
+    case "noRoom":
+      return `disk_full: the disk has ${reply.freeBytes} bytes free, at least ${reply.wantedBytes} were wanted`;
+    case "reused":
+      return `key_reused: the key ${key} names an earlier write of ${reply.record.tool} with other arguments`;
+  }
 }

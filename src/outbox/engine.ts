@@ -1,51 +1,68 @@
 /**
- * The worker's half of the store: the verbs as SQL on the one open file, and the shared transaction around calls
- * that arrive together. An error inside it undoes the whole group; a disk error other than "full" closes the file.
+ * The worker's half of the store: the verbs on the one open file, and the shared transaction around calls that
+ * arrive together. An error inside it undoes the whole group; a disk error other than "full" closes the file.
  */
 import type { Database } from "bun:sqlite";
-import { existsSync } from "node:fs";
-import { openSqlite, SqliteBusyError } from "../base/sqlite.ts";
-import { fileOf, forgetOwner, readOwner, writeOwner } from "./files.ts";
+import { type Disk, realDisk } from "./disk.ts";
+import { fileOf, forgetOwner } from "./files.ts";
+import type { Accepted, Ended } from "./marks.ts";
+import { inspectFile, type OpenFile, openFile } from "./open-file.ts";
 import { judge } from "./reissue.ts";
 import {
   diskFailedName,
   diskFullName,
   type EnqueueReply,
-  type InspectReply,
-  type ListRequest,
   type LoadReply,
   type LoadRequest,
   type NewRecord,
   type OutboxMethods,
-  type StoreLimits,
+  type RetryReply,
+  type RetryRequest,
+  type SaveRequest,
+  type Vitals,
 } from "./rows.ts";
-import { migrate, schemaVersion, versionOf } from "./schema.ts";
-import { type Counts, prepareVerbs, type Verbs } from "./verbs.ts";
-
-type Open = { dir: string; database: Database; verbs: Verbs; limits: StoreLimits; epoch: number };
+import type { Counts } from "./verbs.ts";
 
 /** One outbox file at a time. */
 export class Engine {
-  #open: Open | undefined;
+  readonly #disk: Disk;
+  #open: OpenFile | undefined;
   #counts: Counts = { records: 0, bytes: 0 };
   #fault: unknown;
   #closing = false;
+  /** What the running transaction has accepted and ended, for the marks. */
+  #accepted: Accepted[] = [];
+  #ended: Ended[] = [];
+  /** Free bytes when they are too few, asked once for each transaction. */
+  #shortage: { bytes: number | undefined } | undefined;
+  #commits = 0;
+  #commitMs = 0;
+
+  /** @param disk how much room there is; the real one when nothing else is given */
+  constructor(disk: Disk = realDisk) {
+    this.#disk = disk;
+  }
 
   readonly methods: OutboxMethods = {
     load: (request) => this.#load(request),
     inspect: inspectFile,
     enqueue: this.#guarded((store, record) => this.#enqueue(store, record)),
     mark: this.#guarded(({ verbs }, { ids }) => verbs.mark(ids)),
-    save: this.#guarded(({ verbs, limits }, request) => {
-      const { notices, ended } = verbs.save(request, limits);
-      const { records, bytes } = this.#counts;
-      this.#counts = { records: records - ended.records, bytes: bytes - ended.bytes };
-      return { notices };
-    }),
+    save: this.#guarded((store, request) => this.#save(store, request)),
     payloads: this.#guarded(({ verbs }, { ids }) => verbs.payloads(ids)),
     find: this.#guarded(({ verbs }, { id }) => verbs.find(id)),
+    findKey: this.#guarded(({ verbs }, { key }) => verbs.findKey(key)),
     list: this.#guarded(({ verbs }, request) => verbs.list(request)),
-    prune: this.#guarded(({ verbs, limits }, { now }) => verbs.prune(now, limits)),
+    prune: this.#guarded(({ verbs, limits, room }, { now }) => {
+      room.restore();
+      return verbs.prune(now, limits);
+    }),
+    show: this.#guarded(({ people }, request) => people.show(request)),
+    retry: this.#guarded((store, request) => this.#retry(store, request)),
+    pause: this.#guarded(({ people }, { at }) => people.pause(at)),
+    delayed: this.#guarded(({ people, limits }, request) => people.delayed(request, limits)),
+    generation: this.#guarded(({ people, limits }, request) => people.generation(request, limits)),
+    vitals: this.#guarded((store) => this.#vitals(store)),
     close: () => {
       this.#closing = true;
     },
@@ -53,27 +70,41 @@ export class Engine {
 
   /** Runs calls that arrived together in one transaction; throws when none of them counts. */
   runTogether(runs: readonly (() => void)[]): void {
-    const { database } = this.#open ?? {};
-    if (database === undefined) {
-      for (const run of runs) run();
-    } else {
-      const before = this.#counts;
-      this.#fault = undefined;
-      try {
-        database.run("BEGIN IMMEDIATE");
-        for (const run of runs) run();
-        if (this.#fault !== undefined) throw this.#fault;
-        database.run("COMMIT");
-      } catch (error) {
-        this.#counts = before;
-        throw this.#undo(database, error);
-      }
-    }
+    const open = this.#open;
+    if (open === undefined) for (const run of runs) run();
+    else this.#transact(open, runs);
     if (this.#closing) this.#close();
   }
 
+  #transact({ database, marks }: OpenFile, runs: readonly (() => void)[]): void {
+    const before = this.#counts;
+    this.#fault = undefined;
+    this.#shortage = undefined;
+    this.#accepted = [];
+    this.#ended = [];
+    let committed = false;
+    try {
+      marks.prepare();
+      database.run("BEGIN IMMEDIATE");
+      for (const run of runs) run();
+      if (this.#fault !== undefined) throw this.#fault;
+      const began = performance.now();
+      database.run("COMMIT");
+      committed = true;
+      // After the commit: a write that nobody was told of must not be missed when the process dies in between.
+      marks.add(this.#accepted, this.#ended);
+      this.#commits += 1;
+      this.#commitMs += performance.now() - began;
+    } catch (error) {
+      this.#counts = before;
+      throw this.#undo(database, error, committed);
+    }
+  }
+
   /** Runs a verb on the open file, and remembers what went wrong so that the whole group is undone. */
-  #guarded<Argument, Value>(verb: (store: Open, argument: Argument) => Value): (argument: Argument) => Value {
+  #guarded<Argument, Value>(
+    verb: (store: OpenFile, argument: Argument) => Value,
+  ): (argument: Argument) => Value {
     return (argument) => {
       try {
         if (this.#open === undefined) throw named(diskFailedName, "the file is not open");
@@ -88,13 +119,13 @@ export class Engine {
   #load(request: LoadRequest): LoadReply {
     if (this.#open !== undefined)
       throw new Error(`Open ${fileOf(request.dir)}: this worker has a file open, none was wanted`);
-    const { reply, open } = loadFile(request);
+    const { reply, open } = openFile(request, this.#disk);
     this.#open = open;
     if (open !== undefined) this.#counts = open.verbs.count();
     return reply;
   }
 
-  #enqueue({ verbs, limits, epoch }: Open, record: NewRecord): EnqueueReply {
+  #enqueue({ verbs, limits, epoch, room }: OpenFile, record: NewRecord): EnqueueReply {
     const byKey = verbs.byKey(record.key);
     const equal = byKey === undefined ? verbs.unseen(record.fingerprint) : [];
     const verdict = judge(record, { byKey, equal }, limits);
@@ -103,14 +134,54 @@ export class Engine {
     const { records, bytes } = this.#counts;
     if (records >= limits.recordsMax || bytes + record.bytes > limits.bytesMax)
       return { status: "full", records, bytes };
+    this.#shortage ??= { bytes: room.shortage() };
+    const { bytes: freeBytes } = this.#shortage;
+    if (freeBytes !== undefined)
+      return { status: "noRoom", freeBytes, wantedBytes: limits.freeBytesMin + limits.reserveBytes };
     const id = verbs.insert(record, epoch);
-    this.#counts = { records: records + 1, bytes: bytes + record.bytes };
+    this.#took({ ...record, id, at: record.now });
     return { status: "stored", id };
   }
 
+  #took({ id, key, messageId, tool, at, bytes }: Accepted & { bytes: number }): void {
+    const { records, bytes: all } = this.#counts;
+    this.#counts = { records: records + 1, bytes: all + bytes };
+    this.#accepted.push({ id, key, messageId, tool, at });
+  }
+
+  #save({ verbs, limits }: OpenFile, request: SaveRequest) {
+    const { notices, ended } = verbs.save(request, limits);
+    const { records, bytes } = this.#counts;
+    this.#counts = { records: records - ended.records, bytes: bytes - ended.bytes };
+    for (const { id, life, end } of request.changes)
+      if (end !== undefined) this.#ended.push({ id, state: life.state });
+    return { notices };
+  }
+
+  #retry({ people, limits, epoch }: OpenFile, request: RetryRequest): RetryReply {
+    const { records, bytes } = this.#counts;
+    if (records >= limits.recordsMax || bytes >= limits.bytesMax) return { status: "full", records, bytes };
+    const reply = people.retry(request, epoch);
+    if (reply.status === "stored") this.#took({ ...reply.record, at: request.now });
+    return reply;
+  }
+
+  #vitals({ database, dir, epoch }: OpenFile): Vitals {
+    const pages = database.query("PRAGMA page_count").get() as { page_count: number };
+    const size = database.query("PRAGMA page_size").get() as { page_size: number };
+    return {
+      epoch,
+      dbBytes: pages.page_count * size.page_size,
+      freeBytes: this.#disk.freeBytes(dir),
+      commits: this.#commits,
+      commitMs: this.#commitMs,
+    };
+  }
+
   /** Ends the failed transaction; only a full disk leaves a file that can be trusted further. */
-  #undo(database: Database, error: unknown): Error {
-    const full = codeOf(error).startsWith("SQLITE_FULL");
+  #undo(database: Database, error: unknown, committed: boolean): Error {
+    const full = !committed && /^(?:SQLITE_FULL|ENOSPC)/.test(codeOf(error));
+    if (full) this.#open?.room.spend();
     try {
       if (database.inTransaction) database.run("ROLLBACK");
       if (!full) this.#abandon();
@@ -125,6 +196,7 @@ export class Engine {
     const left = this.#open;
     this.#open = undefined;
     try {
+      left?.marks.close();
       left?.database.close();
     } catch {
       // A file that cannot even be closed is left to the end of the process.
@@ -135,75 +207,13 @@ export class Engine {
     const left = this.#open;
     this.#open = undefined;
     try {
+      left?.marks.close();
       left?.database.run("PRAGMA wal_checkpoint(TRUNCATE)");
       left?.database.close();
       if (left !== undefined) forgetOwner(left.dir);
     } catch {
       // Everything is committed; the next opening does what was left.
     }
-  }
-}
-
-function loadFile(request: LoadRequest): { reply: LoadReply; open?: Open } {
-  const database = openOwned(request.dir);
-  if (database === undefined) return { reply: { status: "owned", ...readOwner(request.dir) } };
-  try {
-    const { limits } = request;
-    const pageSize = (database.query("PRAGMA page_size").get() as { page_size: number }).page_size;
-    database.run(`PRAGMA max_page_count = ${Math.ceil(limits.fileBytesMax / pageSize)}`);
-    database.run(`PRAGMA journal_size_limit = ${4 * 256 * pageSize}`);
-    const version = versionOf(database);
-    if (version > schemaVersion) return closed(database, { status: "newer", version });
-    database.run("BEGIN IMMEDIATE");
-    migrate(database);
-    const verbs = prepareVerbs(database);
-    const identity = verbs.open(request);
-    if (identity.relayId !== request.relayId || identity.agentId !== request.agentId) {
-      database.run("ROLLBACK");
-      return closed(database, {
-        status: "foreign",
-        relayId: identity.relayId,
-        agentId: identity.agentId,
-      });
-    }
-    verbs.reopen(request.discard);
-    database.run("COMMIT");
-    writeOwner(request.dir, { pid: request.pid, startedAt: new Date(request.now).toISOString() });
-    const { storeId, epoch } = identity;
-    const reply: LoadReply = { status: "opened", storeId, epoch, ...verbs.contents() };
-    return { reply, open: { dir: request.dir, database, verbs, limits, epoch } };
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-}
-
-function closed(database: Database, reply: LoadReply): { reply: LoadReply } {
-  database.close();
-  return { reply };
-}
-
-/** The file, or undefined when another process owns it. */
-function openOwned(dir: string): Database | undefined {
-  try {
-    return openSqlite({ path: fileOf(dir), exclusive: true, secureDelete: true });
-  } catch (error) {
-    if (error instanceof SqliteBusyError) return undefined;
-    throw error;
-  }
-}
-
-function inspectFile(request: ListRequest & { dir: string }): InspectReply {
-  if (!existsSync(fileOf(request.dir))) return { status: "read", records: [] };
-  const database = openOwned(request.dir);
-  if (database === undefined) return { status: "owned", ...readOwner(request.dir) };
-  try {
-    const version = versionOf(database);
-    if (version > schemaVersion) return { status: "newer", version };
-    if (version < schemaVersion) return { status: "read", records: [] };
-    return { status: "read", records: prepareVerbs(database).list(request) };
-  } finally {
-    database.close();
   }
 }
 

@@ -10,12 +10,17 @@ export function fileOf(dir: string): string {
   return join(dir, "outbox.sqlite");
 }
 
-export type Owner = { pid: number | undefined; startedAt: string | undefined };
+export type Owner = {
+  pid: number | undefined;
+  startedAt: string | undefined;
+  /** It only delivers what an earlier owner has left, and soon lets go. */
+  purpose?: "drain" | undefined;
+};
 
 const ownerFile = (dir: string) => join(dir, "owner.json");
 
 /** Notes who holds the lock. Called only by its holder. */
-export function writeOwner(dir: string, owner: { pid: number; startedAt: string }): void {
+export function writeOwner(dir: string, owner: { pid: number; startedAt: string; purpose?: "drain" }): void {
   const path = ownerFile(dir);
   writeFileSync(`${path}.new`, `${JSON.stringify(owner)}\n`, { mode: 0o600 });
   renameSync(`${path}.new`, path);
@@ -25,10 +30,11 @@ export function writeOwner(dir: string, owner: { pid: number; startedAt: string 
 export function readOwner(dir: string): Owner {
   try {
     const value: unknown = JSON.parse(readFileSync(ownerFile(dir), "utf8"));
-    const { pid, startedAt } = (value ?? {}) as { pid?: unknown; startedAt?: unknown };
+    const { pid, startedAt, purpose } = (value ?? {}) as Record<string, unknown>;
     return {
       pid: typeof pid === "number" ? pid : undefined,
       startedAt: typeof startedAt === "string" ? startedAt : undefined,
+      ...(purpose === "drain" ? { purpose } : {}),
     };
   } catch {
     return { pid: undefined, startedAt: undefined };

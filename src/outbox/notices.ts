@@ -32,6 +32,9 @@ export const noticeTexts: Record<NoticeReason, string> = {
     "Check before doing it again.",
   delayed:
     "This write still waits on this machine because the relay cannot be reached. Do not send it again.",
+  restored:
+    "The relay's database was restored from a copy: writes that it had confirmed before may be missing there. " +
+    "Check what matters; what is missing needs a new call.",
 };
 
 /** The characters of a write that a notice shows. */
@@ -76,6 +79,8 @@ export type NoticeBoard = {
   answered(recordId: number, session: string): void;
   /** Takes notices off the board; the numbers under which they are stored. */
   take(ids: Iterable<string>): number[];
+  /** Takes notices of this reason off the board, because they no longer hold; their numbers. */
+  withdraw(reason: NoticeReason): number[];
   /** A later request of the session came: answers that left were seen; the numbers of notices that are off. */
   seen(session: string): number[];
   /** Oldest first. */
@@ -127,6 +132,11 @@ export function noticeBoard(options: {
         seqs.push(entry.row.seq);
       }
       return seqs;
+    },
+    withdraw(reason) {
+      const stale = [...board].filter(([, { row }]) => row.reason === reason);
+      for (const [id] of stale) board.delete(id);
+      return stale.map(([, { row }]) => row.seq);
     },
     seen(session) {
       const seqs: number[] = [];

@@ -2,33 +2,53 @@
  * The outbox of one agent on one machine: takes writes, commits them, lets the pump deliver them, answers what
  * became of them. A write is answered in every case; nothing here throws for a full, damaged or closed store.
  */
-import { backoff } from "../base/backoff.ts";
-import { sleep } from "../base/clock.ts";
-import { messageIdOf, type StoreId, uuidV7 } from "../wire/id.ts";
+import { type IdempotencyKey, messageIdOf, type StoreId, uuidV7 } from "../wire/id.ts";
 import type { NeutralResult, Notice } from "../wire/receipt.ts";
-import type { OutboxStatus, RecordView, WriteAnswer, WriteCall } from "../wire/write.ts";
-import { type AnsweredWrite, answerOf, type Outcome, outcomeOfEnd, refused } from "./answers.ts";
+import type {
+  LocalOutcome,
+  OutboxStatus,
+  RecordDetail,
+  RecordView,
+  WriteAnswer,
+  WriteCall,
+} from "../wire/write.ts";
+import {
+  type AnsweredWrite,
+  answerOf,
+  notStored,
+  type Outcome,
+  outcomeOfEnd,
+  outcomeOfRecord,
+  pauseWords,
+  refused,
+} from "./answers.ts";
+import { type DelayWatch, delayWatch } from "./delay.ts";
 import { draftOf, keyOf, refusalOf } from "./draft.ts";
 import type { OutboxHandle, OutboxOptions } from "./handle.ts";
 import { InFlight } from "./in-flight.ts";
+import { type Counts, countOne, newCounts, type OutboxMetrics } from "./metrics.ts";
 import { type NoticeBoard, noticeBoard } from "./notices.ts";
-import { type PauseReason, Pump } from "./pump.ts";
+import { Pump } from "./pump.ts";
 import { createQueue, type Entry } from "./queue.ts";
-import { newLife, type RecordEvent, type RecordLife, step } from "./record.ts";
-import type { KnownRecord, NoticeRow } from "./rows.ts";
+import { newLife, type RecordEvent, step } from "./record.ts";
+import { Recovery } from "./recovery.ts";
+import type { Damage, KnownRecord, NoticeRow, RetryReply } from "./rows.ts";
 import { sessions } from "./seen.ts";
-import { DiskFailedError, DiskFullError, type Loaded, OutboxStore } from "./store.ts";
-import { Waiters } from "./waiters.ts";
+import {
+  DiskFailedError,
+  DiskFullError,
+  failureReason,
+  type Loaded,
+  OutboxStore,
+  retryRecord,
+} from "./store.ts";
+import { noteGeneration, pruneAgain, tellDelay } from "./upkeep.ts";
+import { Drains, Waiters } from "./waiters.ts";
 
 export type { OutboxHandle, OutboxOptions } from "./handle.ts";
-export { listRecords, OutboxOwnedError, OutboxUnusableError } from "./store.ts";
-
-/** Words for writes that are refused while nothing can be delivered for good. */
-const pauseWords: Record<PauseReason, string> = {
-  revoked: "token_revoked: the relay has revoked this agent's credential; a person has to enrol it again",
-  fenced: "lane_fenced: another outbox of this agent has taken over; a person has to look",
-  removed: "agent_removed: the relay has removed this agent",
-};
+export { metricsText, type OutboxMetrics } from "./metrics.ts";
+export type { RetryReply } from "./rows.ts";
+export { inspectOutbox, listRecords, OutboxOwnedError, OutboxUnusableError } from "./store.ts";
 
 /**
  * Opens the outbox of an agent and begins to deliver what is queued.
@@ -36,11 +56,11 @@ const pauseWords: Record<PauseReason, string> = {
  * relay, was made by a newer program, or is damaged
  */
 export async function openOutbox(options: OutboxOptions): Promise<OutboxHandle> {
-  const { dir, relayId, agentId, limits, clock, random } = options;
+  const { dir, relayId, agentId, purpose, limits, clock, random } = options;
   const newStoreId = uuidV7(clock.now(), random.bytes(10));
   let open: OpenOutbox | undefined;
   const store = new OutboxStore({
-    ...{ dir, relayId, agentId, limits, clock, newStoreId },
+    ...{ dir, relayId, agentId, purpose, limits, clock, newStoreId },
     onNotices: (rows) => open?.noticesStored(rows),
     onFailure: (error) => open?.storeFailed(error),
   });
@@ -63,24 +83,26 @@ class OpenOutbox implements OutboxHandle {
   readonly #board: NoticeBoard;
   readonly #sessions;
   readonly #listeners = new Set<(notice: Notice) => void>();
-  readonly #drains = new Set<() => void>();
+  readonly #drains: Drains;
   readonly #inFlight = new InFlight();
   readonly #stop = new AbortController();
-  /** Refused because the disk failed under them: they must not come to life when the file is opened again. */
-  #discard: string[] = [];
-  #lastId: number;
-  #damaged: string | undefined;
+  readonly #recovery: Recovery;
+  readonly #delay: DelayWatch;
+  readonly #counts: Counts = newCounts();
+  readonly damage: Damage | undefined;
   #closed: Promise<void> | undefined;
-  #cancelPrune: (() => void) | undefined;
+  readonly #cancelPrune: () => void;
 
   constructor(options: OutboxOptions, store: OutboxStore, loaded: Loaded) {
     const { limits, clock, deliverer } = options;
     this.storeId = loaded.storeId;
     this.#options = options;
     this.#store = store;
-    this.#lastId = loaded.lastId;
+    this.damage = loaded.damage;
+    if (loaded.damage !== undefined) options.log.error("A damaged outbox file was replaced", loaded.damage);
     this.#queue = createQueue(limits);
     this.#waiters = new Waiters(clock);
+    this.#drains = new Drains(clock, () => this.#queue.size === 0);
     this.#board = noticeBoard({ storeId: loaded.storeId, limits, clock });
     this.#sessions = sessions(limits);
     this.#board.add(loaded.notices);
@@ -95,8 +117,28 @@ class OpenOutbox implements OutboxHandle {
       apply: (entry, event, result) => this.#apply(entry, event, result),
       waiting: () => this.#unmark(),
       stalled: () => this.#waiters.release(),
+      opened: ({ generation }) => noteGeneration({ ...options, store }, generation),
+      counted: (what) => countOne(this.#counts.attempts, what),
     });
-    this.#pruneSoon(0);
+    if (loaded.paused) this.#pump.suspend(true);
+    this.#recovery = new Recovery(
+      {
+        ...options,
+        ...{ store, queue: this.#queue, board: this.#board, stop: this.#stop.signal },
+        hold: (held) => this.#pump.hold(held),
+        release: () => this.#waiters.release(),
+      },
+      loaded.lastId,
+    );
+    this.#delay = delayWatch({
+      ...{ clock, limits, oldest: () => this.#queue.oldest },
+      tell: (oldest, step) => {
+        const facts = { oldest, step, waiting: this.#queue.size, lastError: this.#pump.lastError };
+        tellDelay({ ...options, store }, facts);
+      },
+    });
+    this.#delay.look();
+    this.#cancelPrune = pruneAgain({ ...options, store });
   }
 
   async write(call: WriteCall, waitMs: number): Promise<WriteAnswer> {
@@ -124,16 +166,7 @@ class OpenOutbox implements OutboxHandle {
   }
 
   drained(waitMs: number): Promise<boolean> {
-    if (this.#queue.size === 0) return Promise.resolve(true);
-    return new Promise((resolve) => {
-      const done = () => {
-        cancel();
-        this.#drains.delete(done);
-        resolve(this.#queue.size === 0);
-      };
-      const cancel = this.#options.clock.after(waitMs, done);
-      this.#drains.add(done);
-    });
+    return this.#drains.wait(waitMs);
   }
 
   notices(): readonly Notice[] {
@@ -146,14 +179,16 @@ class OpenOutbox implements OutboxHandle {
 
   status(): OutboxStatus {
     const { oldest, size, bytes } = this.#queue;
-    const { phase, lastError } = this.#pump;
-    const own = this.#damaged === undefined ? phase : "damaged";
+    const { phase, lastError, suspended } = this.#pump;
+    const { damaged } = this.#recovery;
+    const works = suspended ? "paused" : phase;
+    const own = damaged === undefined ? works : "damaged";
     return {
       depth: size,
       oldestAgeMs: oldest === undefined ? 0 : Math.max(0, this.#options.clock.now() - oldest.enqueuedAt),
       bytes,
       state: this.#closed === undefined ? own : "closed",
-      lastError: this.#damaged ?? lastError,
+      lastError: damaged ?? lastError,
     };
   }
 
@@ -163,10 +198,37 @@ class OpenOutbox implements OutboxHandle {
 
   async drop(ids: readonly number[]): Promise<number> {
     const entries = ids.map((id) => this.#queue.get(id)).filter((entry) => entry !== undefined);
-    for (const entry of entries)
-      this.#apply(entry, { type: "dropped", detail: "a person took it out of the queue" });
+    await this.#pump.drop(entries, "a person took it out of the queue");
     await this.#store.save();
     return entries.length;
+  }
+
+  show(id: number, options: { body?: boolean } = {}): Promise<RecordDetail | undefined> {
+    return this.#store.show(id, options.body === true);
+  }
+
+  async retry(id: number): Promise<RetryReply> {
+    const reply = await retryRecord({ ...this.#options, store: this.#store }, id);
+    if (reply.status === "stored") this.#add({ ...reply.record, marked: false, payload: undefined });
+    return reply;
+  }
+
+  async pause(paused: boolean): Promise<void> {
+    await this.#store.pause(paused);
+    this.#pump.suspend(paused);
+  }
+
+  async outcomeOf(key: IdempotencyKey): Promise<LocalOutcome | undefined> {
+    const known = await this.#store.findKey(key);
+    if (known === undefined) return undefined;
+    const { state, detail } = this.#store.unsaved(known.id)?.life ?? known;
+    return { key, messageId: known.messageId, tool: known.tool, state, detail };
+  }
+
+  async metrics(): Promise<OutboxMetrics> {
+    const vitals = await this.#store.vitals().catch(() => undefined);
+    const noticesPending = this.#board.pending().length;
+    return { status: this.status(), counts: structuredClone(this.#counts), vitals, noticesPending };
   }
 
   flush(waitMs: number): Promise<boolean> {
@@ -186,9 +248,10 @@ class OpenOutbox implements OutboxHandle {
   close(): Promise<void> {
     this.#closed ??= (async () => {
       this.#stop.abort();
-      this.#cancelPrune?.();
+      this.#cancelPrune();
+      this.#delay.stop();
       this.#waiters.release();
-      for (const done of [...this.#drains]) done();
+      this.#drains.release();
       await this.#pump.close();
       await this.#store.close();
     })();
@@ -204,62 +267,16 @@ class OpenOutbox implements OutboxHandle {
       if (added.has(notice.messageId)) for (const listener of [...this.#listeners]) listener(notice);
   }
 
-  /** A commit failed. A full disk is tried again; a failed one is closed, opened again and read anew. */
+  /** A commit failed. */
   storeFailed(error: Error): void {
-    const { clock, limits, log } = this.#options;
-    if (this.#closed !== undefined || this.#damaged !== undefined) return;
-    if (error instanceof DiskFullError) {
-      log.warn("The disk has no room for the outbox", { error });
-      clock.after(limits.deliveryBackoffBaseMs, () => void this.#store.save().catch(() => {}));
-      return;
-    }
-    log.error("The outbox file failed", { error });
-    this.#damaged = error.message;
-    this.#pump.hold(true);
-    this.#waiters.release();
-    void this.#reopen();
-  }
-
-  async #reopen(): Promise<void> {
-    const { clock, limits, random, log } = this.#options;
-    const { deliveryBackoffBaseMs: baseMs, deliveryBackoffCapMs: capMs } = limits;
-    const delays = backoff({ baseMs, capMs, random });
-    while (this.#damaged !== undefined) {
-      await sleep(clock, delays.next(), this.#stop.signal);
-      if (this.#stop.signal.aborted) return;
-      const keys = this.#discard;
-      try {
-        this.#reconcile(await this.#store.load({ afterId: this.#lastId, keys }));
-        this.#discard = this.#discard.slice(keys.length);
-        this.#damaged = undefined;
-        this.#pump.hold(false);
-        await this.#store.save();
-      } catch (error) {
-        this.#damaged ??= error instanceof Error ? error.message : String(error);
-        log.error("The outbox file cannot be opened again", { error });
-      }
-    }
-  }
-
-  /** After the file was read again: what is in memory must be what is on disk. */
-  #reconcile(loaded: Loaded): void {
-    const onDisk = new Set(loaded.records.map(({ id }) => id));
-    for (const { id, key } of [...this.#queue.entries()]) {
-      if (onDisk.has(id)) continue;
-      this.#options.log.error("A stored write is missing after the outbox file failed", { key });
-      this.#queue.remove(id);
-    }
-    for (const record of loaded.records)
-      if (this.#queue.get(record.id) === undefined && this.#store.unsaved(record.id) === undefined)
-        this.#queue.add({ ...record, marked: record.life.ambiguous, payload: undefined });
-    this.#board.add(loaded.notices);
-    this.#lastId = Math.max(this.#lastId, loaded.lastId);
+    if (this.#closed === undefined) this.#recovery.failed(error);
   }
 
   /** Why nothing can be stored now. */
   #refusal(call: WriteCall): string | undefined {
     if (this.#closed !== undefined) return "shutting_down: the outbox is closing";
-    if (this.#damaged !== undefined) return `outbox_damaged: ${this.#damaged}`;
+    const { damaged } = this.#recovery;
+    if (damaged !== undefined) return `outbox_damaged: ${damaged}`;
     if (this.#pump.pausedBy !== undefined) return pauseWords[this.#pump.pausedBy];
     return this.#options.validate?.(call);
   }
@@ -271,29 +288,31 @@ class OpenOutbox implements OutboxHandle {
     const { agentId, clock, limits } = this.#options;
     const draft = draftOf(call, { agentId, now: clock.now(), freshUuid, directory: this.#options });
     const reason = this.#refusal(call) ?? refusalOf(draft, limits);
-    if (reason !== undefined) return refused(draft.record, reason);
+    if (reason !== undefined) return this.#refuse(draft.record, reason);
     const record = { ...draft.record, parallel, attemptNow: this.#pump.live };
     const reply = await this.#store.enqueue(record);
     const { tool, key, messageId, now: enqueuedAt, bytes, attemptNow: marked } = record;
     if (reply.status === "known") return this.#again(reply.record, call.session, waitMs);
-    if (reply.status === "full")
-      return refused(
-        draft.record,
-        `outbox_full: ${reply.records} writes with ${reply.bytes} bytes wait already`,
-      );
-    if (reply.status === "reused")
-      return refused(
-        draft.record,
-        `key_reused: the key ${key} names an earlier write of ${reply.record.tool} with other arguments`,
-      );
+    if (reply.status !== "stored") return this.#refuse(draft.record, notStored(reply, key));
     const { id } = reply;
-    this.#lastId = Math.max(this.#lastId, id);
     const base = { id, tool, key, messageId, enqueuedAt, bytes, life: newLife };
     const entry: Entry = { ...base, marked, payload: draft.payload };
-    this.#queue.add(entry);
-    this.#pump.added();
+    this.#add(entry);
     const outcome = await this.#outcome(entry, call.session, waitMs);
     return answerOf({ tool, key, messageId, recordId: id, replayed: false }, outcome);
+  }
+
+  #add(entry: Entry): void {
+    this.#counts.accepted += 1;
+    this.#recovery.stored(entry.id);
+    this.#queue.add(entry);
+    if (this.#queue.size === 1) this.#delay.look();
+    this.#pump.added();
+  }
+
+  #refuse(write: Pick<AnsweredWrite, "tool" | "key" | "messageId">, reason: string): WriteAnswer {
+    countOne(this.#counts.refused, reason.split(":")[0] ?? reason);
+    return refused(write, reason);
   }
 
   /** The store did not take it, or this program failed on the way: nothing will be sent. */
@@ -302,42 +321,31 @@ class OpenOutbox implements OutboxHandle {
     const { agentId, log } = this.#options;
     const [key, origin] = keyOf(call, freshUuid);
     log.error("A write was refused", { tool, error });
-    if (error instanceof DiskFailedError) this.#discard.push(key);
+    if (error instanceof DiskFailedError) this.#recovery.discard(key);
     if (error instanceof DiskFullError || error instanceof DiskFailedError) this.storeFailed(error);
-    const failed = error instanceof DiskFailedError ? "outbox_damaged" : "internal";
-    const code = error instanceof DiskFullError ? "disk_full" : failed;
-    const words = error instanceof Error ? error.message : String(error);
-    const write = { tool, key, messageId: messageIdOf(agentId, key, origin === "minted") };
-    return refused(write, `${code}: ${words}`);
+    const messageId = messageIdOf(agentId, key, origin === "minted");
+    return this.#refuse({ tool, key, messageId }, failureReason(error));
   }
 
   /** The answer to a call that was made before: how its write stands now, in time. */
   async #again(record: KnownRecord, session: string, waitMs: number): Promise<WriteAnswer> {
     const { id, tool, key, messageId } = record;
+    this.#counts.duplicatesSuppressed += 1;
     const write: AnsweredWrite = { tool, key, messageId, recordId: id, replayed: true };
     const entry = this.#queue.get(id);
     if (entry !== undefined) return answerOf(write, await this.#outcome(entry, session, waitMs));
     const unsaved = this.#store.unsaved(id);
+    const expiresAt = this.#expiry(record.enqueuedAt);
     if (unsaved?.end !== undefined)
-      return answerOf(write, this.#endOf(unsaved.life, unsaved.end.result, record.enqueuedAt));
+      return answerOf(write, outcomeOfRecord({ ...unsaved.life, ...unsaved.end, expiresAt }));
     // It may have ended while the question was on its way.
     const known = (await this.#store.find(id)) ?? record;
-    return answerOf(write, this.#endOf(known, known.result, known.enqueuedAt));
-  }
-
-  #endOf(
-    facts: Pick<RecordLife, "state" | "detail">,
-    result: NeutralResult | undefined,
-    enqueuedAt: number,
-  ): Outcome {
-    const { state, detail } = facts;
-    if (state !== "queued" && state !== "sending") return outcomeOfEnd(state, { detail, result });
-    return { delivery: "queued", lanePosition: 1, expiresAt: this.#expiry(enqueuedAt) };
+    return answerOf(write, outcomeOfRecord({ ...known, expiresAt }));
   }
 
   async #outcome(entry: Entry, session: string, waitMs: number): Promise<Outcome> {
-    const known =
-      this.#closed === undefined ? await this.#waiters.outcome(entry.id, session, waitMs) : undefined;
+    const waits = this.#closed === undefined && !this.#pump.suspended;
+    const known = waits ? await this.#waiters.outcome(entry.id, session, waitMs) : undefined;
     return (
       known ?? {
         delivery: "queued",
@@ -364,11 +372,20 @@ class OpenOutbox implements OutboxHandle {
     }
     if (effects.length === 0) return;
     const notice = effects.find((effect) => effect.do === "notice")?.reason;
+    if (notice !== undefined) countOne(this.#counts.bounced, notice);
+    if (life.state === "sent") this.#counts.sent += 1;
     this.#queue.remove(id);
     this.#store.saveSoon({ id, life, end: { at: this.#options.clock.now(), result, notice } });
     const session = this.#waiters.finish(id, outcomeOfEnd(life.state, { detail: life.detail, result }));
     if (session !== undefined && notice !== undefined) this.#board.hold(id, session);
-    if (this.#queue.size === 0) for (const done of [...this.#drains]) done();
+    if (this.#queue.size === 0) this.#emptied();
+  }
+
+  #emptied(): void {
+    this.#delay.look();
+    const stale = this.#board.withdraw("delayed");
+    if (stale.length > 0) this.#store.seenSoon({ notices: stale });
+    this.#drains.look();
   }
 
   /** Records that were stored as `sending` because the pump was about to send them, and were not sent. */
@@ -378,16 +395,5 @@ class OpenOutbox implements OutboxHandle {
       entry.marked = false;
       this.#store.saveSoon({ id: entry.id, life: entry.life });
     }
-  }
-
-  #pruneSoon(ms: number): void {
-    const { clock, limits } = this.#options;
-    this.#cancelPrune = clock.after(ms, () => {
-      this.#store.prune().then(
-        (rows) => this.#pruneSoon(rows > 0 ? limits.deliveryBackoffBaseMs : limits.outboxPruneMs),
-        () => this.#pruneSoon(limits.outboxPruneMs),
-      );
-    });
-    if (this.#closed !== undefined) this.#cancelPrune();
   }
 }

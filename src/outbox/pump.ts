@@ -2,41 +2,19 @@
  * Delivers the queue, first in, first out: one batch under way at a time, the same keys on every attempt. It
  * decides when to send and when to wait; what an outcome means for a record is decided by record.ts.
  */
-import type { Clock } from "../base/clock.ts";
-import type { Log } from "../base/log.ts";
-import type { Random } from "../base/random.ts";
-import { deadline, orAbort } from "../base/signals.ts";
-import type { Limits } from "../limits.ts";
 import type { LaneOutcome, LaneRecord } from "../wire/lane.ts";
-import type { NeutralResult } from "../wire/receipt.ts";
-import { type Deliverer, DeliveryError, type DeliveryFailureKind, type LaneOpening } from "../wire/write.ts";
+import { DeliveryError, type DeliveryFailureKind, type LaneOpening } from "../wire/write.ts";
+import { type Ages, createAges } from "./age.ts";
+import { attempt } from "./attempt.ts";
+import { type Conclude, concluder } from "./conclude.ts";
 import { createGate } from "./gate.ts";
 import { Patience, type Rest } from "./patience.ts";
-import type { Entry, Queue } from "./queue.ts";
+import type { PauseReason, PumpParts, PumpPhase } from "./pump-parts.ts";
+import type { Entry } from "./queue.ts";
 import type { RecordEvent } from "./record.ts";
 
-export type PumpParts = {
-  queue: Queue;
-  deliverer: Deliverer;
-  limits: Limits;
-  clock: Clock;
-  random: Random;
-  log: Log;
-  /** Commits that an attempt with these records may begin. */
-  mark(ids: number[]): Promise<void>;
-  /** Arguments of records that are not at hand. */
-  payloads(ids: number[]): Promise<{ id: number; record: LaneRecord }[]>;
-  /** Takes a record through its machine and stores what follows. */
-  apply(entry: Entry, event: RecordEvent, result?: NeutralResult): void;
-  /** Nothing is sent for now: records that were only marked for sending wait again. */
-  waiting(): void;
-  /** The relay was found not to answer: who waits for an outcome is told `queued`. */
-  stalled(): void;
-};
+export type { PauseReason, PumpParts, PumpPhase } from "./pump-parts.ts";
 
-/** Why nothing will be sent until someone acts. */
-export type PauseReason = "revoked" | "fenced" | "removed";
-export type PumpPhase = "idle" | "delivering" | "waiting" | "paused" | "closed";
 type Failed = (error: DeliveryError, batch: readonly Entry[]) => Promise<void>;
 
 /** Begins to deliver when it is made, ends when it is closed. */
@@ -54,10 +32,27 @@ export class Pump {
   #generation: number | undefined;
   /** Records up to this id are sent one by one, because a batch with them failed. */
   #singlyUntil = 0;
+  /** A person has stopped delivery. */
+  #suspended = false;
+  readonly #ages: Ages;
+  readonly #conclude: Conclude;
+  /** A delivery or a question about outcomes is under way: they take turns. */
+  #busy: Promise<void> = Promise.resolve();
 
   constructor(parts: PumpParts) {
     this.#parts = parts;
     this.#gate = createGate(parts.clock);
+    this.#ages = createAges(parts.clock, parts.limits);
+    this.#conclude = concluder({
+      ...parts,
+      ages: this.#ages,
+      stop: this.#stop.signal,
+      fence: () => {
+        this.#lane = undefined;
+        return this.#openLane();
+      },
+      attempt: (ask) => this.#attempt("Ask about keys", ask, parts.limits.askOutcomesMs),
+    });
     this.#patience = new Patience({ ...parts, gate: this.#gate, stop: this.#stop.signal });
     this.#ended = this.#run();
   }
@@ -77,7 +72,11 @@ export class Pump {
   /** A record that is stored now will be sent at once. */
   get live(): boolean {
     const sends = this.#phase === "idle" || this.#phase === "delivering";
-    return this.#lane !== undefined && !this.#held && sends;
+    return this.#lane !== undefined && !this.#held && !this.#suspended && sends;
+  }
+
+  get suspended(): boolean {
+    return this.#suspended;
   }
 
   /** A record was added. */
@@ -95,6 +94,28 @@ export class Pump {
   hold(held: boolean): void {
     this.#held = held;
     this.#gate.open("kick");
+  }
+
+  /** A person stops delivery, or lets it go on; an attempt under way is not broken off. */
+  suspend(suspended: boolean): void {
+    this.#suspended = suspended;
+    if (suspended) {
+      this.#parts.waiting();
+      this.#parts.stalled();
+    }
+    this.#gate.open("kick");
+  }
+
+  /** Takes records out; one that may have been sent only after the relay was asked about it. */
+  async drop(entries: readonly Entry[], detail: string): Promise<void> {
+    const { deliverer, queue } = this.#parts;
+    const event: RecordEvent = { type: "dropped", detail };
+    if (deliverer.outcomesOf === undefined) for (const entry of entries) this.#parts.apply(entry, event);
+    else
+      await this.#inTurn(() => {
+        const there = entries.filter(({ id }) => queue.get(id) !== undefined);
+        return this.#conclude(there, () => event);
+      });
   }
 
   /** Ends; an attempt under way is given up and its outcome stays open. */
@@ -123,8 +144,8 @@ export class Pump {
       await this.#gate.wait();
       return;
     }
-    this.#expire();
-    if (this.#pausedBy !== undefined) await this.#gate.wait(this.#untilNextExpiry());
+    if (this.#old().length > 0) await this.#inTurn(() => this.#expire());
+    if (this.#pausedBy !== undefined || this.#suspended) await this.#gate.wait(this.#untilNextExpiry());
     else if (this.#parts.queue.size > 0 || this.#lane === undefined) await this.#turn();
     else {
       this.#phase = "idle";
@@ -134,29 +155,15 @@ export class Pump {
 
   /** Opens the lane when it is not open, then delivers one batch. */
   async #turn(): Promise<void> {
-    const { queue, limits, log } = this.#parts;
+    const { queue, log } = this.#parts;
     const batch: Entry[] = [];
     try {
-      const { laneSession } = await this.#openLane();
-      this.#expire();
-      const singly = (queue.oldest?.id ?? 0) <= this.#singlyUntil;
-      batch.push(...queue.batch(singly ? 1 : limits.batchRecordsMax));
-      if (batch.length === 0) {
-        this.#patience.delays.reset();
-        return;
-      }
-      const records = await this.#prepare(batch);
-      if (this.#stop.signal.aborted || this.#held) return;
-      this.#phase = "delivering";
-      for (const entry of batch) this.#parts.apply(entry, { type: "attempt" });
-      const { deliverer } = this.#parts;
-      this.#settle(
-        batch,
-        await this.#attempt("Deliver", (signal) => deliverer.deliver(records, laneSession, signal)),
-      );
+      await this.#inTurn(() => this.#deliver(batch));
+      if (batch.length === 0) return;
     } catch (error) {
       if (!(error instanceof DeliveryError)) throw error;
       this.#lastError = error.message;
+      this.#parts.counted?.(error.kind);
       log.warn("Delivery failed", { kind: error.kind, sent: error.sent, records: batch.length, error });
       // Records whose outcome was read before the failure showed are no longer sending.
       const open = batch.filter(({ life }) => life.state === "sending");
@@ -166,6 +173,44 @@ export class Pump {
     // A relay that put records off is given time before it gets them again.
     if (batch.some(({ id }) => queue.get(id) !== undefined))
       await this.#rest({ ms: this.#patience.delays.next(), outage: false, kickable: true });
+  }
+
+  /** Sends one batch, whose records are put into `batch`; none when there is nothing to send now. */
+  async #deliver(batch: Entry[]): Promise<void> {
+    const { queue, limits, deliverer } = this.#parts;
+    await this.#openLane();
+    await this.#expire();
+    // Asking about what expired may have opened it once more.
+    const { laneSession } = await this.#openLane();
+    const singly = (queue.oldest?.id ?? 0) <= this.#singlyUntil;
+    const taken = queue.batch(singly ? 1 : limits.batchRecordsMax);
+    if (taken.length === 0) this.#patience.delays.reset();
+    else {
+      const records = await this.#prepare(taken);
+      if (this.#stop.signal.aborted || this.#held) return;
+      this.#phase = "delivering";
+      batch.push(...taken);
+      for (const entry of taken) this.#parts.apply(entry, { type: "attempt" });
+      const outcomes = await this.#attempt("Deliver", (signal) =>
+        deliverer.deliver(records, laneSession, signal),
+      );
+      this.#parts.counted?.("delivered");
+      await this.#settle(taken, outcomes);
+      if (queue.size === 0) this.#phase = "idle";
+    }
+  }
+
+  /** Runs when no delivery and no question is under way. */
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    const before = this.#busy;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#busy = promise;
+    await before;
+    try {
+      await work();
+    } finally {
+      resolve();
+    }
   }
 
   async #openLane(): Promise<LaneOpening> {
@@ -179,6 +224,8 @@ export class Pump {
       });
     this.#generation = opening.generation;
     this.#lane = opening;
+    this.#ages.heard(opening.relayTimeMs);
+    this.#parts.opened?.(opening);
     this.#patience.outageEnded();
     this.#lastError = undefined;
     return opening;
@@ -201,52 +248,47 @@ export class Pump {
     });
   }
 
-  /** One question to the receiver, with a deadline; whatever it throws becomes a DeliveryError. */
-  async #attempt<Value>(action: string, ask: (signal: AbortSignal) => Promise<Value>): Promise<Value> {
-    const { clock, limits } = this.#parts;
-    using limit = deadline(clock, limits.deliveryAttemptMs, { action, parent: this.#stop.signal });
-    try {
-      const value = await orAbort(ask(limit.signal), limit.signal);
-      if (value !== undefined) return value;
-    } catch (error) {
-      if (error instanceof DeliveryError) throw error;
-      const words = error instanceof Error ? error.message : String(error);
-      throw new DeliveryError("unreachable", "unknown", `${action}: ${words}`, { cause: error });
-    }
-    const late = `no answer within ${limits.deliveryAttemptMs} ms`;
-    const words = this.#stop.signal.aborted ? "given up because the outbox closes" : late;
-    throw new DeliveryError("unreachable", "unknown", `${action}: ${words}`);
+  /** One question to the receiver, with a deadline; rejects with DeliveryError only. */
+  #attempt<Value>(
+    action: string,
+    ask: (signal: AbortSignal) => Promise<Value>,
+    ms = this.#parts.limits.deliveryAttemptMs,
+  ): Promise<Value> {
+    return attempt(ask, { action, ms, clock: this.#parts.clock, stop: this.#stop.signal });
   }
 
-  #settle(batch: readonly Entry[], outcomes: readonly LaneOutcome[]): void {
+  async #settle(batch: readonly Entry[], outcomes: readonly LaneOutcome[]): Promise<void> {
     for (const [index, entry] of batch.entries()) {
       const outcome = outcomes[index];
       if (outcome === undefined || outcome.key !== entry.key) {
         const got = `the answer has ${outcome?.key ?? "nothing"} in place ${index + 1}`;
         throw new DeliveryError("unreachable", "unknown", `Deliver: ${got}, ${entry.key} was wanted`);
       }
-      if (outcome.status === "deferred") this.#defer(entry, outcome, batch.length === 1);
+      if (outcome.status === "deferred") await this.#defer(entry, outcome, batch.length === 1);
       else {
         this.#patience.delays.reset();
         this.#lastError = undefined;
         if (outcome.status === "committed") this.#parts.apply(entry, { type: "committed" }, outcome.result);
         else {
           const { code, detail } = outcome;
-          this.#parts.apply(entry, { type: "rejected", code, detail: `${code}: ${detail}` });
+          await this.#conclude([entry], () => ({ type: "rejected", code, detail: `${code}: ${detail}` }));
         }
       }
     }
   }
 
   /** Only a relay that failed on the record counts against it, and only when the record came alone. */
-  #defer(entry: Entry, outcome: Extract<LaneOutcome, { status: "deferred" }>, alone: boolean): void {
+  async #defer(
+    entry: Entry,
+    outcome: Extract<LaneOutcome, { status: "deferred" }>,
+    alone: boolean,
+  ): Promise<void> {
     const detail = `${outcome.code}: ${outcome.detail}`;
     this.#lastError = detail;
     const failed = outcome.code === "internal";
     if (failed) this.#singlyUntil = Math.max(this.#singlyUntil, entry.id);
     const now = this.#parts.clock.now();
-    this.#parts.apply(
-      entry,
+    await this.#conclude([entry], () =>
       failed && alone ? { type: "failedAlone", detail, sent: "no", now } : { type: "deferred", detail },
     );
   }
@@ -258,8 +300,9 @@ export class Pump {
       const answers = await this.#patience.probe();
       const [only] = batch;
       const { message: detail, sent } = error;
+      const now = this.#parts.clock.now();
       if (answers && only !== undefined && batch.length === 1)
-        this.#parts.apply(only, { type: "failedAlone", detail, sent, now: this.#parts.clock.now() });
+        await this.#inTurn(() => this.#conclude([only], () => ({ type: "failedAlone", detail, sent, now })));
       else this.#takeBack(error, batch);
       if (answers) this.#sendSingly(batch);
       else this.#patience.outageBegan();
@@ -287,7 +330,9 @@ export class Pump {
       if (only === undefined)
         await this.#rest({ ms: this.#patience.delays.next(), outage: false, kickable: true });
       else if (batch.length === 1)
-        this.#parts.apply(only, { type: "rejected", code: undefined, detail: error.message });
+        await this.#inTurn(() =>
+          this.#conclude([only], () => ({ type: "rejected", code: undefined, detail: error.message })),
+        );
       else {
         this.#takeBack(error, batch);
         this.#sendSingly(batch);
@@ -320,20 +365,35 @@ export class Pump {
     await this.#patience.rest(rest);
   }
 
-  /** Gives up what is too old to be sent, or older than the keys that the relay remembers. */
-  #expire(): void {
-    const { queue, limits, clock } = this.#parts;
-    const ageMaxMs = Math.min(limits.recordAgeMaxMs, this.#lane?.keyWindowMs ?? limits.recordAgeMaxMs);
-    for (const entry of queue.entries()) {
-      if (clock.now() - entry.enqueuedAt <= ageMaxMs) return;
-      const last = entry.life.detail === undefined ? "" : `; last: ${entry.life.detail}`;
-      this.#parts.apply(entry, { type: "expired", detail: `not delivered within ${ageMaxMs} ms${last}` });
+  get #ageMaxMs(): number {
+    const { recordAgeMaxMs } = this.#parts.limits;
+    return Math.min(recordAgeMaxMs, this.#lane?.keyWindowMs ?? recordAgeMaxMs);
+  }
+
+  #old(): Entry[] {
+    const old: Entry[] = [];
+    for (const entry of this.#parts.queue.entries()) {
+      if (this.#ages.of(entry.enqueuedAt) <= this.#ageMaxMs) break;
+      old.push(entry);
     }
+    return old;
+  }
+
+  /** Gives up what is too old to be sent, or older than the keys that the relay remembers. */
+  async #expire(): Promise<void> {
+    const old = this.#old();
+    if (old.length === 0) return;
+    const ageMaxMs = this.#ageMaxMs;
+    await this.#conclude(old, ({ life }) => {
+      const last = life.detail === undefined ? "" : `; last: ${life.detail}`;
+      return { type: "expired", detail: `not delivered within ${ageMaxMs} ms${last}` };
+    });
   }
 
   #untilNextExpiry(): number | undefined {
-    const { queue, limits, clock } = this.#parts;
+    const { queue, limits } = this.#parts;
     if (queue.oldest === undefined) return undefined;
-    return Math.max(1, queue.oldest.enqueuedAt + limits.recordAgeMaxMs - clock.now() + 1);
+    const left = limits.recordAgeMaxMs - this.#ages.of(queue.oldest.enqueuedAt);
+    return Math.min(limits.timerStepMs, Math.max(1, left + 1));
   }
 }

@@ -51,13 +51,16 @@ export const recordEventTypes = [
 ] as const;
 export type RecordEventType = (typeof recordEventTypes)[number];
 
+/** The relay was asked after earlier attempts were fenced, and has never seen the key: none of them has worked. */
+type Asked = { neverSeen?: boolean };
+
 type EventFacts = {
   /** A delivery that carries the record begins. */
   attempt: object;
   /** The relay committed it, now or earlier under the same key. */
   committed: object;
   /** The relay said permanently no; without a code it refused the request as such. */
-  rejected: { code: ErrorCode | undefined; detail: string };
+  rejected: { code: ErrorCode | undefined; detail: string } & Asked;
   /** The relay answered that it did not apply it and wants it again later. */
   deferred: { detail: string };
   /** The delivery failed as a whole and certainly never left. */
@@ -65,11 +68,11 @@ type EventFacts = {
   /** The delivery failed as a whole and may have been applied. */
   lost: { detail: string };
   /** It was the only record of a delivery that failed although the relay answers. */
-  failedAlone: { detail: string; sent: "no" | "unknown"; now: number };
+  failedAlone: { detail: string; sent: "no" | "unknown"; now: number } & Asked;
   /** It is too old to be sent. */
-  expired: { detail: string };
+  expired: { detail: string } & Asked;
   /** A person took it out of the queue. */
-  dropped: { detail: string };
+  dropped: { detail: string } & Asked;
   /** The store was opened again after its owner ended. */
   reopened: object;
 };
@@ -128,9 +131,9 @@ function end(life: RecordLife, state: RecordState, detail: string, reason: Notic
 function giveUp(
   life: RecordLife,
   otherwise: { state: RecordState; reason: NoticeReason },
-  detail: string,
+  { detail, neverSeen = false }: { detail: string } & Asked,
 ): RecordStep {
-  if (life.ambiguous) return end(life, "unknown", detail, "unknown");
+  if (life.ambiguous && !neverSeen) return end(life, "unknown", detail, "unknown");
   return end(life, otherwise.state, detail, otherwise.reason);
 }
 
@@ -139,12 +142,12 @@ const commit: Cell<"committed"> = (life) => ({
   effects: [{ do: "end" }],
 });
 
-const reject: Cell<"rejected"> = (life, { code, detail }) =>
-  life.ambiguous && blindRefusals.has(code)
+const reject: Cell<"rejected"> = (life, { code, detail, neverSeen = false }) =>
+  life.ambiguous && !neverSeen && blindRefusals.has(code)
     ? end(life, "unknown", detail, "unknown")
     : end(life, "rejected", detail, "rejected");
 
-const failAlone: Cell<"failedAlone"> = (life, { detail, sent, now }, limits) => {
+const failAlone: Cell<"failedAlone"> = (life, { detail, sent, now, neverSeen }, limits) => {
   const next: RecordLife = {
     ...life,
     state: "queued",
@@ -155,7 +158,8 @@ const failAlone: Cell<"failedAlone"> = (life, { detail, sent, now }, limits) => 
   };
   const poison =
     next.failures >= limits.poisonAttemptsMax && now - (next.firstFailureAt ?? now) >= limits.poisonSpanMs;
-  return poison ? giveUp(next, { state: "dropped", reason: "poison" }, detail) : save(next);
+  const asked = neverSeen === true ? { neverSeen } : {};
+  return poison ? giveUp(next, { state: "dropped", reason: "poison" }, { detail, ...asked }) : save(next);
 };
 
 const ended: Row = {
@@ -180,8 +184,8 @@ const table: Record<RecordState, Row> = {
     notSent: ignore,
     lost: (life, { detail }) => save({ ...life, ambiguous: true, detail }),
     failedAlone: ignore,
-    expired: (life, { detail }) => giveUp(life, { state: "expired", reason: "expired" }, detail),
-    dropped: (life, { detail }) => giveUp(life, { state: "dropped", reason: "dropped" }, detail),
+    expired: (life, event) => giveUp(life, { state: "expired", reason: "expired" }, event),
+    dropped: (life, event) => giveUp(life, { state: "dropped", reason: "dropped" }, event),
     reopened: ignore,
   },
   sending: {
@@ -192,8 +196,14 @@ const table: Record<RecordState, Row> = {
     notSent: (life, { detail }) => save({ ...life, state: "queued", detail }),
     lost: (life, { detail }) => save({ ...life, state: "queued", ambiguous: true, detail }),
     failedAlone: failAlone,
-    expired: (life, { detail }) => end(life, "unknown", detail, "unknown"),
-    dropped: (life, { detail }) => end(life, "unknown", detail, "unknown"),
+    expired: (life, event) =>
+      event.neverSeen === true
+        ? giveUp(life, { state: "expired", reason: "expired" }, event)
+        : end(life, "unknown", event.detail, "unknown"),
+    dropped: (life, event) =>
+      event.neverSeen === true
+        ? giveUp(life, { state: "dropped", reason: "dropped" }, event)
+        : end(life, "unknown", event.detail, "unknown"),
     reopened: (life) => save({ ...life, state: "queued", ambiguous: true }),
   },
   sent: ended,

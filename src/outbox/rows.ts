@@ -2,7 +2,8 @@
 import type { IdempotencyKey, MessageId } from "../wire/id.ts";
 import type { LaneRecord } from "../wire/lane.ts";
 import type { NeutralResult } from "../wire/receipt.ts";
-import type { RecordView } from "../wire/write.ts";
+import type { RecordDetail, RecordView } from "../wire/write.ts";
+import type { Owner } from "./files.ts";
 import type { NoticeReason, RecordLife, RecordState } from "./record.ts";
 import type { KeyOrigin } from "./reissue.ts";
 
@@ -56,7 +57,9 @@ export type EnqueueReply =
   | { status: "stored"; id: number }
   | { status: "known"; record: KnownRecord }
   | { status: "reused"; record: KnownRecord }
-  | { status: "full"; records: number; bytes: number };
+  | { status: "full"; records: number; bytes: number }
+  /** The disk has too little room for new writes. */
+  | { status: "noRoom"; freeBytes: number; wantedBytes: number };
 
 /** A notice as it is stored; notices.ts makes the agent's form of it. */
 export type NoticeRow = {
@@ -102,6 +105,10 @@ export type StoreLimits = {
   resultBytesMax: number;
   /** Largest database file. */
   fileBytesMax: number;
+  /** Free space of the disk below which nothing new is taken. */
+  freeBytesMin: number;
+  /** Size of the file that is given up on a full disk; 0 for none. */
+  reserveBytes: number;
 };
 
 export type LoadRequest = {
@@ -115,6 +122,21 @@ export type LoadRequest = {
   limits: StoreLimits;
   /** Records after `afterId` with these keys were refused when the disk failed: they must not come to life. */
   discard: { afterId: number; keys: string[] };
+  /** Noted for others: this owner only delivers what is left. */
+  purpose?: "drain" | undefined;
+};
+
+/** What was found when a damaged store was opened. */
+export type Damage = {
+  why: string;
+  /** Where the damaged database file is now; its log beside it. */
+  aside: string;
+  /** Accepted writes that are missing; each has a notice. */
+  lost: number;
+  /** False when the record of what was accepted is damaged too, so that more may be missing. */
+  counted: boolean;
+  /** Records that were kept. */
+  kept: number;
 };
 
 export type LoadReply =
@@ -126,17 +148,37 @@ export type LoadReply =
       notices: NoticeRow[];
       /** Highest id ever given. */
       lastId: number;
+      /** A person has paused it. */
+      paused: boolean;
+      damage?: Damage;
     }
-  | { status: "owned"; pid: number | undefined; startedAt: string | undefined }
+  | ({ status: "owned" } & Owner)
   | { status: "foreign"; relayId: string; agentId: string }
   | { status: "newer"; version: number };
 
 export type InspectReply =
-  | { status: "read"; records: RecordView[] }
-  | { status: "owned"; pid: number | undefined; startedAt: string | undefined }
+  | { status: "read"; records: RecordView[]; identity?: { relayId: string; agentId: string } }
+  | ({ status: "owned" } & Owner)
   | { status: "newer"; version: number };
 
 export type ListRequest = { limit: number; expiryMs: number };
+
+/** An ended record that a person wants to send again, as a write of its own. */
+export type RetryRequest = { id: number; key: IdempotencyKey; messageId: MessageId; now: number };
+export type RetryReply =
+  | { status: "stored"; record: OpenRecord }
+  | { status: "unknown" }
+  /** It waits, was sent, may have been sent, or its arguments are gone. */
+  | { status: "refused"; reason: string }
+  | { status: "full"; records: number; bytes: number };
+
+/** Say that the oldest record waits: at most `step` such notices since it was stored. */
+export type DelayedRequest = { id: number; step: number; detail: string; now: number };
+/** The relay's generation at this opening, and the time from which writes may be missing when it has changed. */
+export type GenerationRequest = { generation: number; now: number; since: number };
+
+/** Figures of the file. */
+export type Vitals = { epoch: number; dbBytes: number; freeBytes: number; commits: number; commitMs: number };
 
 /** The worker's verbs. All that arrive together are one transaction with one fsync; replies follow the commit. */
 export type OutboxMethods = {
@@ -148,9 +190,18 @@ export type OutboxMethods = {
   /** What is sent of these records, in their order; records that have ended meanwhile are left out. */
   payloads(request: { ids: number[] }): { id: number; record: LaneRecord }[];
   find(request: { id: number }): KnownRecord | undefined;
+  findKey(request: { key: string }): KnownRecord | undefined;
   list(request: ListRequest): RecordView[];
   /** Forgets ended records and seen notices whose time is over; how many rows went. */
   prune(request: { now: number }): number;
+  /** One record as people see it, with its arguments when they are asked for and still there. */
+  show(request: { id: number; expiryMs: number; body: boolean }): RecordDetail | undefined;
+  retry(request: RetryRequest): RetryReply;
+  /** Notes that a person has paused it at this time, or with undefined that it goes on. */
+  pause(request: { at: number | undefined }): void;
+  delayed(request: DelayedRequest): { notices: NoticeRow[] };
+  generation(request: GenerationRequest): { notices: NoticeRow[] };
+  vitals(request: object): Vitals;
   /** Reads a store that nobody owns; makes nothing. */
   inspect(request: ListRequest & { dir: string }): InspectReply;
   close(request: object): void;

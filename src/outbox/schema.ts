@@ -3,9 +3,10 @@
  * program is refused, never read by guessing.
  */
 import type { Database } from "bun:sqlite";
+import { checksumOf, type SealedRow } from "./checksum.ts";
 
 /** Version this program writes (`PRAGMA user_version`). */
-export const schemaVersion = 1;
+export const schemaVersion = 2;
 
 const migrations: readonly string[] = [
   `
@@ -62,6 +63,11 @@ const migrations: readonly string[] = [
   ) STRICT;
   CREATE INDEX notices_pending ON notices (seq) WHERE seen_at IS NULL;
   `,
+  `
+  ALTER TABLE records ADD COLUMN checksum TEXT NOT NULL DEFAULT '';
+  ALTER TABLE store ADD COLUMN paused_at INTEGER;
+  ALTER TABLE store ADD COLUMN generation INTEGER;
+  `,
 ];
 
 /** The version of an open file; 0 when it is new. */
@@ -70,11 +76,23 @@ export function versionOf(database: Database): number {
   return row.user_version;
 }
 
+/** First version whose open rows carry a checksum. */
+export const checksumVersion = 2;
+
 /** Brings the file to `schemaVersion`. Called inside a transaction, and not for a newer file. */
 export function migrate(database: Database): void {
+  const before = versionOf(database);
   for (const [index, statements] of migrations.entries()) {
     if (index < versionOf(database)) continue;
     database.run(statements);
     database.run(`PRAGMA user_version = ${index + 1}`);
   }
+  if (before > 0 && before < checksumVersion) seal(database);
+}
+
+/** Rows that were made before there were checksums get theirs. */
+function seal(database: Database): void {
+  const rows = database.query<SealedRow & { id: number }, []>("SELECT * FROM records").all();
+  const set = database.query("UPDATE records SET checksum = ? WHERE id = ?");
+  for (const row of rows) set.run(checksumOf(row), row.id);
 }

@@ -278,12 +278,16 @@ describe("a store that cannot be used", () => {
     expect(await refusal(dir)).toMatchObject({ why: "newer" });
     expect(await listRecords(dir, limits).catch((thrown: unknown) => thrown)).toMatchObject({ why: "newer" });
   });
+});
 
-  test("is no database", async () => {
-    const dir = folder();
-    writeFileSync(join(dir, "outbox.sqlite"), "no database at all, only words".repeat(100));
-    expect(await refusal(dir)).toMatchObject({ why: "damaged" });
-  });
+test("a file that is no database is set aside and a new one begins", async () => {
+  const dir = folder();
+  writeFileSync(join(dir, "outbox.sqlite"), "no database at all, only words".repeat(100));
+  const { load } = storeIn(dir);
+  const { damage, notices, records } = await load();
+  expect([damage?.why, damage?.counted, records]).toEqual(["file is not a database", false, []]);
+  expect(readFileSync(damage?.aside ?? "", "utf8")).toStartWith("no database at all");
+  expect(notices.map(({ reason, key }) => [reason, key])).toEqual([["damaged", "unknown"]]);
 });
 
 test("people list what is there without an owner, and nothing is made where nothing is", async () => {

@@ -3,15 +3,18 @@
  * wait a moment so that they share the fsync of the next write. Opening tells clearly why it cannot.
  */
 import type { Clock } from "../base/clock.ts";
+import type { Random } from "../base/random.ts";
 import { workerClient } from "../base/worker.ts";
 import type { Limits } from "../limits.ts";
-import { type AgentId, asId, type StoreId } from "../wire/id.ts";
+import { type AgentId, asId, mintedKey, type StoreId, uuidV7 } from "../wire/id.ts";
 import type { LaneRecord } from "../wire/lane.ts";
-import type { RecordView } from "../wire/write.ts";
+import type { RecordDetail, RecordView } from "../wire/write.ts";
 import { fileOf, type Owner } from "./files.ts";
 import {
+  type DelayedRequest,
   diskFullName,
   type EnqueueReply,
+  type GenerationRequest,
   type KnownRecord,
   type LifeChange,
   type LoadReply,
@@ -19,7 +22,10 @@ import {
   type NewRecord,
   type NoticeRow,
   type OutboxMethods,
+  type RetryReply,
+  type RetryRequest,
   type StoreLimits,
+  type Vitals,
 } from "./rows.ts";
 
 /** Another process holds the outbox. */
@@ -28,6 +34,8 @@ export class OutboxOwnedError extends Error {
   readonly dir: string;
   /** Process id of the owner, when it left a note. */
   readonly pid: number | undefined;
+  /** It only delivers what was left, and lets go within `limits.drainerWaitMs`. */
+  readonly drains: boolean;
 
   constructor(dir: string, owner: Owner) {
     const who = owner.pid === undefined ? "another process" : `process ${owner.pid}`;
@@ -35,6 +43,7 @@ export class OutboxOwnedError extends Error {
     super(`Open outbox ${fileOf(dir)}: ${who} owns it${since}, one owner at a time was wanted`);
     this.dir = dir;
     this.pid = owner.pid;
+    this.drains = owner.purpose === "drain";
   }
 }
 
@@ -59,6 +68,24 @@ export class DiskFailedError extends Error {
   override readonly name = "DiskFailedError";
 }
 
+/** Why a write was not stored, as its receipt says it. */
+export function failureReason(error: unknown): string {
+  const failed = error instanceof DiskFailedError ? "outbox_damaged" : "internal";
+  const code = error instanceof DiskFullError ? "disk_full" : failed;
+  return `${code}: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+/** Makes a new write, with a key and an id of its own, of a record that ended without effect. */
+export async function retryRecord(
+  { store, clock, random }: { store: OutboxStore; clock: Clock; random: Random },
+  id: number,
+): Promise<RetryReply> {
+  const uuid = uuidV7(clock.now(), random.bytes(10));
+  const tool = (await store.find(id))?.tool;
+  if (tool === undefined) return { status: "unknown" };
+  return store.retry({ id, key: mintedKey(tool, uuid), messageId: asId(uuid), now: clock.now() });
+}
+
 export type Loaded = Extract<LoadReply, { status: "opened" }> & { storeId: StoreId };
 
 export type StoreOptions = {
@@ -66,6 +93,8 @@ export type StoreOptions = {
   relayId: string;
   agentId: AgentId;
   newStoreId: string;
+  /** Noted for whoever wants the store meanwhile. */
+  purpose?: "drain" | undefined;
   limits: Limits;
   clock: Clock;
   /** Notices that were written with the ends of their records. */
@@ -85,6 +114,8 @@ export function storeLimits(limits: Limits): StoreLimits {
     tombstonesMax: limits.tombstonesMax,
     resultBytesMax: limits.recordBytesMax,
     fileBytesMax: limits.outboxFileBytesMax,
+    freeBytesMin: limits.outboxFreeBytesMin,
+    reserveBytes: limits.outboxReserveBytes,
   };
 }
 
@@ -107,9 +138,9 @@ export class OutboxStore {
 
   /** Opens the file, also again after a `DiskFailedError`. */
   async load(discard: LoadRequest["discard"]): Promise<Loaded> {
-    const { dir, relayId, agentId, newStoreId, limits, clock } = this.#options;
+    const { dir, relayId, agentId, newStoreId, purpose, limits, clock } = this.#options;
     const now = clock.now();
-    const request = { dir, relayId, agentId, newStoreId, pid: process.pid, now, discard };
+    const request = { dir, relayId, agentId, newStoreId, purpose, pid: process.pid, now, discard };
     const reply = await this.#worker
       .call("load", { ...request, limits: storeLimits(limits) })
       .catch((error: unknown) => {
@@ -134,6 +165,37 @@ export class OutboxStore {
 
   find(id: number): Promise<KnownRecord | undefined> {
     return this.#call("find", { id });
+  }
+
+  findKey(key: string): Promise<KnownRecord | undefined> {
+    return this.#call("findKey", { key });
+  }
+
+  show(id: number, body: boolean): Promise<RecordDetail | undefined> {
+    return this.#call("show", { id, body, expiryMs: this.#options.limits.recordAgeMaxMs });
+  }
+
+  retry(request: RetryRequest): Promise<RetryReply> {
+    return this.#call("retry", request);
+  }
+
+  /** Notes that a person has paused it now, or lets it go on. */
+  pause(paused: boolean): Promise<void> {
+    return this.#call("pause", { at: paused ? this.#options.clock.now() : undefined });
+  }
+
+  /** Writes the notice that a record waits, unless that was told; `onNotices` hears of it. */
+  async delayed(request: DelayedRequest): Promise<void> {
+    this.#told(await this.#call("delayed", request));
+  }
+
+  /** Notes the relay's generation; when it has changed, a notice names what may be missing. */
+  async generation(request: GenerationRequest): Promise<void> {
+    this.#told(await this.#call("generation", request));
+  }
+
+  vitals(): Promise<Vitals> {
+    return this.#call("vitals", {});
   }
 
   list(limit: number): Promise<RecordView[]> {
@@ -210,6 +272,10 @@ export class OutboxStore {
     await this.#worker.close();
   }
 
+  #told({ notices }: { notices: NoticeRow[] }): void {
+    if (notices.length > 0) this.#options.onNotices(notices);
+  }
+
   #settled(changes: ReadonlyMap<number, LifeChange>): void {
     for (const [id, change] of changes) if (this.#saving.get(id) === change) this.#saving.delete(id);
   }
@@ -244,25 +310,40 @@ export class OutboxStore {
   }
 }
 
+/** What is in a store that nobody owns. */
+export type Inspected = {
+  records: RecordView[];
+  /** Whose it is; undefined when there is no such file, or an empty one. */
+  identity: { relayId: string; agentId: string } | undefined;
+};
+
 /**
- * The records of an outbox that nobody owns; none when there is no such file.
+ * Reads a store that nobody owns; no records when there is no such file. Makes and changes nothing.
  * @throws OutboxOwnedError when a process owns it, OutboxUnusableError when it cannot be read
  */
-export async function listRecords(
+export async function inspectOutbox(
   dir: string,
   limits: Pick<Limits, "recordAgeMaxMs" | "outboxRecordsMax">,
-): Promise<RecordView[]> {
+): Promise<Inspected> {
   const worker = startWorker();
   try {
     const request = { dir, limit: limits.outboxRecordsMax, expiryMs: limits.recordAgeMaxMs };
     const reply = await worker.call("inspect", request).catch((error: unknown) => {
       throw damaged(dir, error);
     });
-    if (reply.status === "read") return reply.records;
+    if (reply.status === "read") return { records: reply.records, identity: reply.identity };
     throw refusal(reply, dir, { relayId: "", agentId: "" });
   } finally {
     await worker.close();
   }
+}
+
+/** The records of an outbox that nobody owns, as `inspectOutbox` reads them. */
+export async function listRecords(
+  dir: string,
+  limits: Pick<Limits, "recordAgeMaxMs" | "outboxRecordsMax">,
+): Promise<RecordView[]> {
+  return (await inspectOutbox(dir, limits)).records;
 }
 
 function startWorker() {

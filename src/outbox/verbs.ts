@@ -4,8 +4,11 @@ import { asId } from "../wire/id.ts";
 import type { LaneRecord } from "../wire/lane.ts";
 import type { NeutralResult } from "../wire/receipt.ts";
 import type { RecordView } from "../wire/write.ts";
-import { type NoticeReason, newLife, type RecordLife, type RecordState, step } from "./record.ts";
+import { checksumOf, isIntact } from "./checksum.ts";
+import { noticeColumns, noticeOf, noticeWriter, type StoredNotice } from "./notice-rows.ts";
+import { newLife, step } from "./record.ts";
 import type { EarlierWrite } from "./reissue.ts";
+import { earlierOf, knownOf, laneRecordOf, lifeOf, type Row, viewOf } from "./row-views.ts";
 import type {
   KnownRecord,
   ListRequest,
@@ -25,7 +28,7 @@ type Saved = { notices: NoticeRow[]; ended: Counts };
 export type Verbs = {
   open(request: LoadRequest): Identity;
   reopen(discard: LoadRequest["discard"]): void;
-  contents(): { records: OpenRecord[]; notices: NoticeRow[]; lastId: number };
+  contents(): { records: OpenRecord[]; notices: NoticeRow[]; lastId: number; paused: boolean };
   count(): Counts;
   byKey(key: string): EarlierWrite | undefined;
   unseen(fingerprint: string): EarlierWrite[];
@@ -34,33 +37,9 @@ export type Verbs = {
   save(request: SaveRequest, limits: StoreLimits): Saved;
   payloads(ids: readonly number[]): { id: number; record: LaneRecord }[];
   find(id: number): KnownRecord | undefined;
+  findKey(key: string): KnownRecord | undefined;
   list(request: ListRequest): RecordView[];
   prune(now: number, limits: StoreLimits): number;
-};
-
-/** A row of `records`, as the columns that are read have it. */
-type Row = {
-  id: number;
-  key: string;
-  message_id: string;
-  tool: string;
-  fingerprint: string;
-  call_id: string | null;
-  arguments: string | null;
-  excerpt: string;
-  recipient: string | null;
-  recipient_id: string | null;
-  parent: string | null;
-  bytes: number;
-  enqueued_at: number;
-  state: RecordState;
-  attempts: number;
-  ambiguous: number;
-  failures: number;
-  first_failure_at: number | null;
-  detail: string | null;
-  result: string | null;
-  seen: number;
 };
 
 /** Rows removed in one transaction, so that no write waits long behind the removal. */
@@ -71,6 +50,7 @@ export function prepareVerbs(database: Database): Verbs {
   const byId = database.query<Row, [number]>("SELECT * FROM records WHERE id = ?");
   const earlier = "SELECT id, fingerprint, call_id, enqueued_at, seen FROM records";
   const byKey = database.query<Row, [string]>(`${earlier} WHERE key = ?`);
+  const whole = database.query<Row, [string]>("SELECT * FROM records WHERE key = ?");
   const unseen = database.query<Row, [string]>(
     `${earlier} WHERE fingerprint = ? AND seen = 0 ORDER BY id DESC LIMIT 32`,
   );
@@ -100,10 +80,16 @@ export function prepareVerbs(database: Database): Verbs {
     payloads: (ids) =>
       ids.flatMap((id) => {
         const row = byId.get(id);
-        return row === null || row.arguments === null ? [] : [{ id, record: laneRecordOf(row) }];
+        if (row === null || row.arguments === null || row.ended_at !== null) return [];
+        if (!isIntact(row)) throw new Error(`Read record ${row.key}: it is not as it was stored`);
+        return [{ id, record: laneRecordOf(row) }];
       }),
     find: (id) => {
       const row = byId.get(id);
+      return row === null ? undefined : knownOf(row);
+    },
+    findKey: (key) => {
+      const row = whole.get(key);
       return row === null ? undefined : knownOf(row);
     },
     list: ({ limit, expiryMs }) =>
@@ -117,7 +103,10 @@ export function prepareVerbs(database: Database): Verbs {
 
 function identify(database: Database, request: LoadRequest): Identity {
   database
-    .query("INSERT INTO store VALUES (1, ?, ?, ?, 0, ?) ON CONFLICT DO NOTHING")
+    .query(
+      `INSERT INTO store (one, store_id, relay_id, agent_id, epoch, created_at) VALUES (1, ?, ?, ?, 0, ?)
+       ON CONFLICT DO NOTHING`,
+    )
     .run(request.newStoreId, request.relayId, request.agentId, request.now);
   const row = database
     .query(
@@ -152,7 +141,11 @@ function contents(database: Database): ReturnType<Verbs["contents"]> {
     .query(`SELECT ${noticeColumns} FROM notices WHERE seen_at IS NULL ORDER BY seq`)
     .all();
   const last = database.query("SELECT seq FROM sqlite_sequence WHERE name = 'records'").get();
+  const store = database
+    .query<{ paused: number }, []>("SELECT paused_at IS NOT NULL AS paused FROM store")
+    .get();
   return {
+    paused: store?.paused === 1,
     records: rows.map((row) => ({
       id: row.id,
       key: asId(row.key),
@@ -170,24 +163,22 @@ function contents(database: Database): ReturnType<Verbs["contents"]> {
 function inserter(database: Database): Verbs["insert"] {
   const insert = database.query<{ id: number }, (string | number | null)[]>(
     `INSERT INTO records (epoch, key, message_id, tool, fingerprint, call_id, arguments, excerpt, recipient,
-     recipient_id, parent, bytes, enqueued_at, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+     recipient_id, parent, bytes, enqueued_at, state, checksum)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
   );
   return (record, epoch) => {
+    const { key, tool, fingerprint } = record;
+    const parent = record.parent === undefined ? null : JSON.stringify(record.parent);
+    const recipient = record.to ?? null;
+    const sealed = {
+      ...{ key, message_id: record.messageId, tool, fingerprint, call_id: record.callId ?? null },
+      ...{ arguments: record.argumentsJson, recipient, recipient_id: record.recipientId ?? null, parent },
+      enqueued_at: record.now,
+    };
     const row = insert.get(
-      epoch,
-      record.key,
-      record.messageId,
-      record.tool,
-      record.fingerprint,
-      record.callId ?? null,
-      record.argumentsJson,
-      record.excerpt,
-      record.to ?? null,
-      record.recipientId ?? null,
-      record.parent === undefined ? null : JSON.stringify(record.parent),
-      record.bytes,
-      record.now,
-      record.attemptNow ? "sending" : "queued",
+      ...[epoch, key, record.messageId, tool, fingerprint, sealed.call_id],
+      ...[record.argumentsJson, record.excerpt, recipient, sealed.recipient_id, parent],
+      ...[record.bytes, record.now, record.attemptNow ? "sending" : "queued", checksumOf(sealed)],
     );
     if (row === null) throw new Error(`Store a record under ${record.key}: SQLite gave no id`);
     return row.id;
@@ -200,10 +191,12 @@ function saver(database: Database): Verbs["save"] {
      WHERE id = ? AND ended_at IS NULL`,
   );
   const end = database.query<Row, (string | number | null)[]>(
-    `UPDATE records SET arguments = NULL, parent = NULL, result = ?, ended_at = ?
-     WHERE id = ? AND ended_at IS NULL RETURNING *`,
+    "UPDATE records SET result = ?, ended_at = ? WHERE id = ? AND ended_at IS NULL RETURNING *",
   );
-  const erase = database.query("UPDATE records SET excerpt = '' WHERE id = ?");
+  // What was not sent stays readable for a person who may want to send it after all.
+  const erase = database.query(
+    "UPDATE records SET arguments = NULL, parent = NULL, excerpt = '' WHERE id = ?",
+  );
   const recordSeen = database.query("UPDATE records SET seen = 1 WHERE id = ? AND seen = 0");
   const noticeSeen = database.query("UPDATE notices SET seen_at = ? WHERE seq = ? AND seen_at IS NULL");
   const notify = noticeWriter(database);
@@ -221,47 +214,11 @@ function saver(database: Database): Verbs["save"] {
       ended.bytes += row.bytes;
       if (ending.notice !== undefined)
         notices.push(notify({ row, reason: ending.notice, at: ending.at, noticesMax: limits.noticesMax }));
-      erase.run(id);
+      if (life.state === "sent") erase.run(id);
     }
     for (const id of request.seenRecords) recordSeen.run(id);
     for (const seq of request.seenNotices) noticeSeen.run(request.now, seq);
     return { notices, ended };
-  };
-}
-
-type NewNotice = { row: Row; reason: NoticeReason; at: number; noticesMax: number };
-
-/** Writes a notice; when there is no room for one more, the newest one speaks for the others too. */
-function noticeWriter(database: Database): (notice: NewNotice) => NoticeRow {
-  const pending = database.query<{ pending: number }, []>(
-    "SELECT count(*) AS pending FROM notices WHERE seen_at IS NULL",
-  );
-  const insert = database.query<StoredNotice, (string | number | null)[]>(
-    `INSERT INTO notices (record_id, reason, tool, key, message_id, recipient, excerpt, detail, enqueued_at, ended_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING ${noticeColumns}`,
-  );
-  const addMore = database.query<StoredNotice, []>(
-    `UPDATE notices SET more = more + 1 WHERE seq = (SELECT max(seq) FROM notices WHERE seen_at IS NULL)
-     RETURNING ${noticeColumns}`,
-  );
-  return ({ row, reason, at, noticesMax }) => {
-    const full = (pending.get()?.pending ?? 0) >= noticesMax;
-    const stored = full
-      ? addMore.get()
-      : insert.get(
-          row.id,
-          reason,
-          row.tool,
-          row.key,
-          row.message_id,
-          row.recipient,
-          row.excerpt,
-          row.detail ?? "",
-          row.enqueued_at,
-          at,
-        );
-    if (stored === null) throw new Error(`Write the notice of record ${row.id}: SQLite stored nothing`);
-    return noticeOf(stored);
   };
 }
 
@@ -286,71 +243,4 @@ function resultJson(result: NeutralResult | undefined, limits: StoreLimits): str
   if (result === undefined) return null;
   const text = JSON.stringify(result);
   return Buffer.byteLength(text) > limits.resultBytesMax ? null : text;
-}
-
-const noticeColumns = `seq, record_id AS recordId, reason, tool, key, message_id AS messageId, recipient AS "to",
-  excerpt, detail, enqueued_at AS enqueuedAt, ended_at AS endedAt, more`;
-type StoredNotice = Omit<NoticeRow, "to"> & { to: string | null };
-
-function noticeOf(row: StoredNotice): NoticeRow {
-  return { ...row, to: row.to ?? undefined };
-}
-
-function earlierOf(row: Row): EarlierWrite {
-  const { id, fingerprint, enqueued_at: enqueuedAt } = row;
-  return { id, fingerprint, callId: row.call_id ?? undefined, enqueuedAt, seen: row.seen === 1 };
-}
-
-function lifeOf(row: Row): RecordLife {
-  return {
-    state: row.state,
-    attempts: row.attempts,
-    ambiguous: row.ambiguous === 1,
-    failures: row.failures,
-    firstFailureAt: row.first_failure_at ?? undefined,
-    detail: row.detail ?? undefined,
-  };
-}
-
-function laneRecordOf(row: Row): LaneRecord {
-  const parent =
-    row.parent === null ? {} : { parent: JSON.parse(row.parent) as { from: string; threadId: string } };
-  return {
-    key: asId(row.key),
-    messageId: row.message_id,
-    tool: row.tool,
-    arguments: JSON.parse(row.arguments ?? "{}") as Record<string, unknown>,
-    enqueuedAt: new Date(row.enqueued_at).toISOString(),
-    ...(row.recipient_id === null ? {} : { recipientId: row.recipient_id }),
-    ...parent,
-  };
-}
-
-function knownOf(row: Row): KnownRecord {
-  return {
-    id: row.id,
-    key: asId(row.key),
-    messageId: asId(row.message_id),
-    tool: row.tool,
-    state: row.state,
-    detail: row.detail ?? undefined,
-    enqueuedAt: row.enqueued_at,
-    result: row.result === null ? undefined : (JSON.parse(row.result) as NeutralResult),
-  };
-}
-
-function viewOf(row: Row, expiryMs: number): RecordView {
-  return {
-    id: row.id,
-    key: asId(row.key),
-    messageId: asId(row.message_id),
-    tool: row.tool,
-    state: row.state,
-    to: row.recipient ?? undefined,
-    bytes: row.bytes,
-    attempts: row.attempts,
-    enqueuedAt: new Date(row.enqueued_at).toISOString(),
-    expiresAt: new Date(row.enqueued_at + expiryMs).toISOString(),
-    lastError: row.detail ?? undefined,
-  };
 }

@@ -1,4 +1,4 @@
-/** Calls that wait for the outcome of their record, each for its own time. */
+/** Who waits: calls for the outcome of their record, others for an empty queue; each for its own time. */
 import type { Clock } from "../base/clock.ts";
 import type { Outcome } from "./answers.ts";
 
@@ -40,5 +40,40 @@ export class Waiters {
   release(): void {
     for (const waiting of [...this.#byRecord.values()])
       for (const done of [...waiting.keys()]) done(undefined);
+  }
+}
+
+export class Drains {
+  readonly #clock: Clock;
+  readonly #isEmpty: () => boolean;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(clock: Clock, isEmpty: () => boolean) {
+    this.#clock = clock;
+    this.#isEmpty = isEmpty;
+  }
+
+  /** True once nothing is queued, false when that is not so after `waitMs`, or after `release`. */
+  wait(waitMs: number): Promise<boolean> {
+    if (this.#isEmpty()) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const done = () => {
+        cancel();
+        this.#waiting.delete(done);
+        resolve(this.#isEmpty());
+      };
+      const cancel = this.#clock.after(waitMs, done);
+      this.#waiting.add(done);
+    });
+  }
+
+  /** The queue may be empty now. */
+  look(): void {
+    if (this.#isEmpty()) this.release();
+  }
+
+  /** Lets everyone go. */
+  release(): void {
+    for (const done of [...this.#waiting]) done();
   }
 }

@@ -101,6 +101,7 @@ export const noticeReasons = [
   "damaged",
   "unknown",
   "delayed",
+  "restored",
 ] as const;
 
 /** Something the system tells an agent about one of its own earlier writes. */

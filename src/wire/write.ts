@@ -54,6 +54,22 @@ export type RecordView = {
   lastError: string | undefined;
 };
 
+/** One record in full (`agent-relay outbox show`). */
+export type RecordDetail = RecordView & {
+  recipientId: string | undefined;
+  callId: string | undefined;
+  endedAt: string | undefined;
+  /** The first characters of what was written; gone once it was sent. */
+  excerpt: string;
+  /** Only when asked for, and while they are kept: until the relay has it, else as long as the record. */
+  arguments?: Record<string, unknown>;
+};
+
+/** What this machine knows of a key. */
+export type LocalOutcome = Pick<RecordView, "key" | "messageId" | "tool" | "state"> & {
+  detail: string | undefined;
+};
+
 /** What the proxy needs of an outbox. */
 export interface Outbox {
   /**
@@ -72,6 +88,8 @@ export interface Outbox {
   /** An answer of this session carries these notices; they are gone once it is seen. */
   noticesAnswered(ids: readonly string[], session: string): void;
   status(): OutboxStatus;
+  /** What this machine knows of the write with this key; undefined when it knows none, or it was long ago. */
+  outcomeOf?(key: IdempotencyKey): Promise<LocalOutcome | undefined>;
 }
 
 /** What a sender learns when it opens its lane. */
@@ -124,4 +142,9 @@ export interface Deliverer {
   deliver(records: readonly LaneRecord[], laneSession: number, signal: AbortSignal): Promise<LaneOutcome[]>;
   /** A cheap question whether the receiver answers at all. Never rejects. */
   probe(signal: AbortSignal): Promise<boolean>;
+  /**
+   * What became of these keys, in their order: `committed` or `rejected` as it was answered, undefined for a key
+   * that was never seen. Asked before an ambiguous record is given up, after its lane was opened anew.
+   */
+  outcomesOf?(keys: readonly IdempotencyKey[], signal: AbortSignal): Promise<(LaneOutcome | undefined)[]>;
 }
