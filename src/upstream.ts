@@ -14,7 +14,7 @@ import { type Limits, limits } from "./limits.ts";
 import { type OutboxHandle, openOutbox } from "./outbox/outbox.ts";
 import { upstreamDeliverer } from "./proxy/deliver.ts";
 import { startEndpoint } from "./proxy/endpoint.ts";
-import { type Endpoint, PortTaken, type UpstreamOptions } from "./proxy/options.ts";
+import { type Authorization, type Endpoint, PortTaken, type UpstreamOptions } from "./proxy/options.ts";
 import type { Policy } from "./proxy/policy.ts";
 import { type ControlServer, startControl } from "./runner/control.ts";
 import { type EndpointFile, loadEndpointFile, saveEndpointPort } from "./runner/endpoint-file.ts";
@@ -163,12 +163,7 @@ function open(parts: Parts): Promise<Endpoint> {
       outbox,
       policy: options.policy,
       // Another token may be shown other tools, so what is remembered is remembered per token.
-      authorization: () => ({
-        relay: options.upstreamUrl,
-        principal: uuidOf("upstream-token", upstream.credential() ?? ""),
-        profile: "",
-        scopes: [],
-      }),
+      authorization: authorizationOf(options.upstreamUrl, upstream),
       context: () => context,
       memory: folderMemory(join(folder, "answers"), limits.rememberedAnswersMax, log),
       builtin: () => undefined,
@@ -181,6 +176,20 @@ function open(parts: Parts): Promise<Endpoint> {
     options.log.warn("The port served before is taken; another one is used", { port: saved.port });
     return start(0);
   });
+}
+
+/** Made once per token: it is asked for at every call. */
+function authorizationOf(relay: string, upstream: UpstreamOptions): () => Authorization {
+  let token: string | undefined;
+  let made: Authorization | undefined;
+  return () => {
+    const live = upstream.credential();
+    if (made === undefined || live !== token) {
+      token = live;
+      made = { relay, principal: uuidOf("upstream-token", live ?? ""), profile: "", scopes: [] };
+    }
+    return made;
+  };
 }
 
 function openControl({ options, folder, outbox }: Parts, endpoint: Endpoint): ControlServer {

@@ -66,6 +66,9 @@ class Line {
     else before.after = after;
     if (after === undefined) this.#last = before;
     else after.before = before;
+    // A dead timer that has grown old must not keep alive what came after it.
+    timer.before = undefined;
+    timer.after = undefined;
   }
 
   #arm(ms: number): void {

@@ -25,7 +25,17 @@ import type { HeaderList } from "./upstream-call.ts";
 /** Tools named in a refusal. */
 const namedMax = 20;
 
-export async function callTool(core: Core, ask: Ask): Promise<Outcome> {
+/** A call that is neither hidden nor written ahead goes straight on; every other one is looked at. */
+export function callTool(core: Core, ask: Ask): Promise<Outcome> {
+  const { name, arguments: given = {} } = ask.message.params;
+  if (typeof name === "string" && isObject(given) && gateOpen(core, name)) {
+    const row = core.options.policy.tools.get(name);
+    if (row === undefined || !(row.buffered || row.drainFirst)) return pass(core, ask, { name, given, row });
+  }
+  return callWithCare(core, ask);
+}
+
+async function callWithCare(core: Core, ask: Ask): Promise<Outcome> {
   const { name, arguments: given = {} } = ask.message.params;
   if (typeof name !== "string") return invalid(ask, "tools/call needs the name of a tool");
   if (!isObject(given)) return invalid(ask, "The arguments of a tool must be an object");
@@ -142,12 +152,11 @@ type Pass = { name: string; given: JsonObject; row: ToolPolicy | undefined };
 
 function pass(core: Core, ask: Ask, { given, name, row }: Pass): Promise<Outcome> {
   const { limits } = core.options;
-  const readOnly = row?.readOnly === true || hintsReadOnly(core, name);
   const key = row?.keyPlace?.in === "header" && !row.readOnly ? keyHeader(core, ask, { name, given }) : [];
   return forward(core, ask, {
     deadlineMs: row?.timeoutMs ?? limits.upstreamCallMs,
     repeatable: row?.readOnly === true || (key.length > 0 && core.options.policy.kind === "relay"),
-    cancels: ask.era.disconnectCancels || readOnly,
+    cancels: ask.era.disconnectCancels || row?.readOnly === true || hintsReadOnly(core, name),
     early: true,
     extraHeaders: key,
   });

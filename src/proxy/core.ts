@@ -5,12 +5,13 @@ import type { ToolDefinition } from "../wire/tools.ts";
 import { type CallStreams, createCallStreams } from "./call-streams.ts";
 import { type Control, createControl } from "./control.ts";
 import { createLists, type Lists, shownFingerprint } from "./lists.ts";
-import { visible } from "./narrow.ts";
+import { contextName, visible } from "./narrow.ts";
 import { createOpenings, type Openings } from "./openings.ts";
 import type { EndpointOptions } from "./options.ts";
 import { type Sealer, sealer } from "./session.ts";
 import { createSessions, listChanged, modernUid, type Session, type Sessions } from "./sessions.ts";
 import { createUpstream, type Upstream } from "./upstream.ts";
+import { createWaiting, type Waiting } from "./waiting.ts";
 
 /** The tools that are shown now, as they are shown. */
 export type Shown = {
@@ -37,7 +38,7 @@ export type Core = {
   upstreamNotified(method: string): void;
   readonly boot: string;
   /** What waits for the upstream; called when the endpoint closes, so that every call gets a response. */
-  readonly waiting: Set<() => void>;
+  readonly waiting: Waiting;
   load(): Promise<void>;
 };
 
@@ -55,7 +56,7 @@ export function createCore(options: EndpointOptions): Core {
 
   function shown(): Shown {
     const tools = lists.tools();
-    const context = options.staticList ? "static" : JSON.stringify(options.context());
+    const context = options.staticList ? "static" : contextName(options.context());
     if (cache === undefined || cache.tools !== tools || cache.context !== context) {
       cache = { tools, context, shown: shownOf(options, tools) };
     }
@@ -91,7 +92,7 @@ export function createCore(options: EndpointOptions): Core {
     sealer: sealer(options.secret),
     openings: createOpenings(options),
     boot,
-    waiting: new Set(),
+    waiting: createWaiting(),
     shown,
     recheck,
     sessionOf(uid, facts, fresh = false) {

@@ -43,12 +43,12 @@ export function forward(core: Core, ask: Ask, options: ForwardOptions): Promise<
       if (!waits) return;
       waits = false;
       stop?.();
-      core.waiting.delete(close);
+      core.waiting.delete(waiter);
       if (early !== undefined) toStream(core, ask, { answer, options, stream: early });
       else resolve(answerWith(core, ask, { answer, options }));
     };
     const close = () => take({ kind: "unreachable", cause: "the proxy is shutting down", ran: "unknown" });
-    core.waiting.add(close);
+    const waiter = core.waiting.add(close);
     send(core, ask, options).then(take, (error: unknown) => {
       close();
       reject(error);
@@ -71,29 +71,45 @@ function outgoing(core: Core, ask: Ask): Outgoing {
   return (ask.era.name === "modern" ? legacy : modern).translate(core, ask);
 }
 
-async function send(core: Core, ask: Ask, options: ForwardOptions): Promise<UpstreamAnswer> {
-  const isModern = ask.era.name === "modern";
-  if (isModern && core.upstream.eras.modern === undefined) await core.control.discover();
-  for (let round = 0; ; round += 1) {
-    const known = core.upstream.eras[ask.era.name];
-    const { headers, body, session } = outgoing(core, ask);
-    const { extraHeaders } = options;
-    const answer = await core.upstream.send({
-      headers:
-        extraHeaders === undefined || extraHeaders.length === 0 ? headers : [...headers, ...extraHeaders],
-      body,
-      session,
-      signal: options.cancels ? ask.asker.gone : undefined,
-      deadlineMs: options.deadlineMs,
-      retryMs: core.options.limits.callRetryMs,
-      repeatable: options.repeatable,
-      takesLarge: true,
-    });
-    if (round === 0 && isModern && known === true && refusesModern(answer)) await core.control.discover();
-    // The refusal may have shown that the upstream does not speak the agent's era: nothing was done then.
-    if (round === 0 && known !== false && core.upstream.eras[ask.era.name] === false) continue;
-    return answer;
-  }
+function send(core: Core, ask: Ask, options: ForwardOptions): Promise<UpstreamAnswer> {
+  if (ask.era.name === "modern" && core.upstream.eras.modern === undefined)
+    return core.control.discover().then(() => attempt(core, ask, options));
+  return attempt(core, ask, options);
+}
+
+/** Sends it; when the answer shows that the upstream does not speak the agent's era, in the other one. */
+function attempt(core: Core, ask: Ask, options: ForwardOptions): Promise<UpstreamAnswer> {
+  const known = core.upstream.eras[ask.era.name];
+  return sendNow(core, ask, options).then((answer) => {
+    if (answer.kind === "json" || answer.kind === "stream" || known === false) return answer;
+    return afterRefusal(core, ask, { options, answer, known });
+  });
+}
+
+function sendNow(core: Core, ask: Ask, options: ForwardOptions): Promise<UpstreamAnswer> {
+  const { headers, body, session } = outgoing(core, ask);
+  const { extraHeaders } = options;
+  return core.upstream.send({
+    headers:
+      extraHeaders === undefined || extraHeaders.length === 0 ? headers : [...headers, ...extraHeaders],
+    body,
+    session,
+    signal: options.cancels ? ask.asker.gone : undefined,
+    deadlineMs: options.deadlineMs,
+    retryMs: core.options.limits.callRetryMs,
+    repeatable: options.repeatable,
+    takesLarge: true,
+  });
+}
+
+async function afterRefusal(
+  core: Core,
+  ask: Ask,
+  { options, answer, known }: Arrived & { known: boolean | undefined },
+): Promise<UpstreamAnswer> {
+  if (ask.era.name === "modern" && known === true && refusesModern(answer)) await core.control.discover();
+  // The refusal has shown that the upstream does not speak the agent's era: nothing was done then.
+  return core.upstream.eras[ask.era.name] === false ? sendNow(core, ask, options) : answer;
 }
 
 /** True when a modern request was refused in a way in which only a server of the other era refuses it. */

@@ -55,11 +55,11 @@ export async function intoStream(core: Core, ask: Ask, arrived: IntoStream): Pro
       memo.closing = true;
       current.cancel();
     };
-    core.waiting.add(close);
+    const waiter = core.waiting.add(close);
     const stop = clock.after(Math.max(0, endsAt - clock.monotonic()), () => current.cancel());
     const final = await pump(core, ask, { response: current, stream, cancels, memo });
     stop();
-    core.waiting.delete(close);
+    core.waiting.delete(waiter);
     if (final !== undefined) return end(final);
     if (cancels && stream.closed) return;
     response = await resume(core, { memo, endsAt, outgoing: arrived.outgoing });

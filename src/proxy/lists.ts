@@ -7,7 +7,7 @@ import { canonicalJson, fingerprint } from "../wire/id.ts";
 import { isObject, type JsonObject } from "../wire/jsonrpc.ts";
 import type { ToolDefinition } from "../wire/tools.ts";
 import type { Asked, Control } from "./control.ts";
-import type { EndpointOptions } from "./options.ts";
+import type { Authorization, EndpointOptions } from "./options.ts";
 import { within } from "./within.ts";
 
 export const listMethods = {
@@ -53,6 +53,9 @@ class ListKeeper implements Lists {
   readonly #pauses: Backoff;
   readonly #held: Held = new Map();
   readonly #running = new Map<string, Promise<ListAnswer>>();
+  /** The keys made for this authorization: they are asked for at every call. */
+  readonly #keys = new Map<ListMethod, string>();
+  #keysOf: Authorization | undefined;
   #builtin: { key: string; tools: readonly ToolDefinition[] | undefined } | undefined;
   #stopTimer: (() => void) | undefined;
   #following: "no" | "waiting" | "asking" | "asking, then again" = "no";
@@ -135,8 +138,18 @@ class ListKeeper implements Lists {
 
   /** Everything that the upstream's answer depends on. */
   #keyOf(method: ListMethod): string {
-    const { relay, principal, profile, scopes } = this.#options.authorization();
-    return JSON.stringify([relay, principal, profile, [...scopes].sort(), method]);
+    const authorization = this.#options.authorization();
+    if (!isSame(authorization, this.#keysOf)) {
+      this.#keysOf = { ...authorization, scopes: [...authorization.scopes] };
+      this.#keys.clear();
+    }
+    const { relay, principal, profile, scopes } = authorization;
+    let key = this.#keys.get(method);
+    if (key === undefined) {
+      key = JSON.stringify([relay, principal, profile, [...scopes].sort(), method]);
+      this.#keys.set(method, key);
+    }
+    return key;
   }
 
   /** The built-in tools for the scopes of this moment; made once per authorization, because schemas are costly. */
@@ -214,6 +227,12 @@ class ListKeeper implements Lists {
     if (answer.kind === "list" && !answer.fresh) this.follow();
     return answer;
   }
+}
+
+function isSame(a: Authorization, b: Authorization | undefined): boolean {
+  if (b === undefined || a.relay !== b.relay || a.principal !== b.principal || a.profile !== b.profile)
+    return false;
+  return a.scopes.length === b.scopes.length && a.scopes.every((scope, index) => scope === b.scopes[index]);
 }
 
 /** Lists kept in memory at once: four per authorization. */

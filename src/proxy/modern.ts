@@ -15,6 +15,8 @@ import { within } from "./within.ts";
 /** Our lists may be narrowed at any moment and are cheap to ask for: none is current for longer than its answer, ms. */
 const listTtlMs = 0;
 const encoder = new TextEncoder();
+const contentType = ["Content-Type", "application/json"] as const;
+const accept = ["Accept", "application/json, text/event-stream"] as const;
 const passing = ["mcp-protocol-version", "mcp-method", "mcp-name", "traceparent"];
 
 async function open(core: Core, ask: Ask): Promise<Outcome> {
@@ -51,15 +53,12 @@ function result(value: JsonObject, method: string): JsonObject {
 }
 
 function outgoing(ask: Ask): Outgoing {
-  const headers: [string, string][] = [
-    ["Content-Type", "application/json"],
-    ["Accept", "application/json, text/event-stream"],
-  ];
+  const headers: (readonly [string, string])[] = [contentType, accept];
   for (const name of passing) {
     const value = ask.asker.header(name);
     if (value !== undefined) headers.push([name, value]);
   }
-  for (const field of ask.asker.headersFrom("mcp-param-")) headers.push([...field]);
+  for (const field of ask.asker.headersFrom("mcp-param-")) headers.push(field);
   return { headers, body: ask.bytes, session: undefined };
 }
 

@@ -7,6 +7,11 @@ import type { Policy } from "./policy.ts";
 /** What is known of the agent's surroundings; the launch mode is the first one. */
 export type Context = { readonly worktree: "isolated" | "shared" | "none" };
 
+/** Equal for contexts in which the same is visible. */
+export function contextName({ worktree }: Context): string {
+  return worktree;
+}
+
 type ShownRow = { holds(context: Context): boolean; readonly why: string };
 
 const shownTable: Record<ShownWhen, ShownRow> = {

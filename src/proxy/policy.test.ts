@@ -21,6 +21,7 @@ test("the relay's policy is the table of its tools", () => {
     ["relay_send_message", true, false],
     ["relay_reply", true, false],
     ["relay_check_messages", false, true],
+    ["relay_operation_status", false, true],
     ["relay_list_agents", false, true],
   ]);
 });

@@ -31,11 +31,12 @@ const table: Record<EraName, Record<string, Handler>> = {
 };
 
 /** Answers one request of an agent. */
-export async function answerRequest(core: Core, ask: Ask): Promise<Outcome> {
+export function answerRequest(core: Core, ask: Ask): Promise<Outcome> {
   const rows = table[ask.era.name];
   const { method } = ask.message;
   const handler = Object.hasOwn(rows, method) ? rows[method] : undefined;
-  return handler === undefined ? passOther(core, ask) : handler(core, ask);
+  const outcome = handler === undefined ? passOther(core, ask) : handler(core, ask);
+  return outcome instanceof Promise ? outcome : Promise.resolve(outcome);
 }
 
 async function listTools(core: Core, ask: Ask): Promise<Outcome> {

@@ -77,6 +77,8 @@ class SessionBook implements Sessions {
   readonly #boot: string;
   readonly #sessions = new Map<string, Session>();
   readonly #removed = new Set<string>();
+  /** The session used last: most requests are of the same one as the request before. */
+  #newest: Session | undefined;
   readonly listeners = new Set<Listener>();
 
   constructor(options: EndpointOptions, boot: string) {
@@ -85,8 +87,10 @@ class SessionBook implements Sessions {
   }
 
   of(uid: string, facts?: SessionFacts): Session {
+    if (this.#newest?.uid === uid) return this.#newest;
     const known = this.#sessions.get(uid);
     if (known !== undefined) {
+      this.#newest = known;
       this.#sessions.delete(uid);
       this.#sessions.set(uid, known);
       return known;
@@ -94,6 +98,7 @@ class SessionBook implements Sessions {
     const ring = new EventRing(this.#boot, this.#options.limits.resumeEventsMax);
     const session: Session = { uid, facts, shown: undefined, carried: [], ring, streams: new Set() };
     this.#sessions.set(uid, session);
+    this.#newest = session;
     if (this.#sessions.size > this.#options.limits.sessionsMax) this.#dropIdle(session);
     return session;
   }
@@ -146,6 +151,7 @@ class SessionBook implements Sessions {
   remove(uid: string): void {
     for (const stream of this.#sessions.get(uid)?.streams ?? []) stream.close();
     this.#sessions.delete(uid);
+    if (this.#newest?.uid === uid) this.#newest = undefined;
     this.#removed.add(uid);
     const oldest =
       this.#removed.size > this.#options.limits.sessionsMax ? this.#removed.values().next().value : undefined;

@@ -107,44 +107,69 @@ class UpstreamLink implements Upstream {
   }
 
   /** Sends until there is an answer, within the budget; after a 401 once more with another token. */
-  async #attempts(call: UpstreamCall): Promise<UpstreamAnswer> {
+  #attempts(call: UpstreamCall): Promise<UpstreamAnswer> {
+    const token = this.#options.upstream.credential();
     const end = this.#options.clock.monotonic() + call.retryMs;
-    let renewed = false;
-    for (let round = 0; ; round += 1) {
-      if (call.onlyWhile?.() === false)
-        return { kind: "unreachable", cause: "the authorization has changed", ran: "no" };
-      const token = this.#options.upstream.credential();
-      const answer = await this.#once(call, token);
-      if (answer.kind === "refused" && answer.status === 401 && !renewed) {
-        renewed = true;
-        // Somebody else's refresh may have ended while this call was on its way.
-        if (this.#options.upstream.credential() !== token || (await this.#refreshOnce())) continue;
-      }
+    return this.#once(call, token, (answer) => {
+      if (answer.kind === "unreachable" || answer.kind === "refused")
+        return this.#again(call, { answer, token, end });
       this.#note(answer);
-      if (answer.kind !== "unreachable" || !(answer.ran === "no" || call.repeatable)) return answer;
-      const pause = Math.min(pauseMs.most, pauseMs.first * 2 ** round);
-      if (this.#options.clock.monotonic() + pause >= end || call.signal?.aborted === true) return answer;
-      await sleep(this.#options.clock, pause, call.signal);
+      return answer;
+    });
+  }
+
+  /** What follows a first attempt that may not be the last one. */
+  async #again(
+    call: UpstreamCall,
+    first: { answer: UpstreamAnswer; token: string | undefined; end: number },
+  ): Promise<UpstreamAnswer> {
+    const { clock, upstream } = this.#options;
+    let renewed = false;
+    let { answer, token } = first;
+    for (let round = 0; ; round += 1) {
+      const refused: boolean = answer.kind === "refused" && answer.status === 401 && !renewed;
+      renewed ||= refused;
+      // Somebody else's refresh may have ended while this call was on its way.
+      const again = refused && (upstream.credential() !== token || (await this.#refreshOnce()));
+      if (!again) {
+        this.#note(answer);
+        if (answer.kind !== "unreachable" || !(answer.ran === "no" || call.repeatable)) return answer;
+        const pause = Math.min(pauseMs.most, pauseMs.first * 2 ** round);
+        if (clock.monotonic() + pause >= first.end || call.signal?.aborted === true) return answer;
+        await sleep(clock, pause, call.signal);
+      }
+      token = upstream.credential();
+      if (call.onlyWhile?.() === false) return unwanted;
+      answer = await this.#once(call, token, (other) => other);
     }
   }
 
-  async #once(call: UpstreamCall, token: string | undefined): Promise<UpstreamAnswer> {
+  /** One attempt. @param then goes on with its answer, without a step of its own in between */
+  #once(
+    call: UpstreamCall,
+    token: string | undefined,
+    then: (answer: UpstreamAnswer) => UpstreamAnswer | Promise<UpstreamAnswer>,
+  ): Promise<UpstreamAnswer> {
+    if (call.onlyWhile?.() === false) return Promise.resolve(unwanted);
     const headers =
       token === undefined ? call.headers : [...call.headers, ["Authorization", `Bearer ${token}`] as const];
-    try {
-      const response = await this.#options.upstream.client.request({
+    const failed = (error: unknown) => {
+      if (!(error instanceof HttpFailure)) throw error;
+      return then({ kind: "unreachable", cause: error.message, ran: error.sent });
+    };
+    return this.#options.upstream.client
+      .request({
         method: call.method ?? "POST",
         path: this.#options.upstream.path,
         headers,
         body: call.body,
         signal: call.signal,
         headDeadlineMs: call.deadlineMs,
-      });
-      return await this.#take(response, call);
-    } catch (error) {
-      if (!(error instanceof HttpFailure)) throw error;
-      return { kind: "unreachable", cause: error.message, ran: error.sent };
-    }
+      })
+      .then((response) => {
+        const taken = this.#take(response, call);
+        return taken instanceof Promise ? taken.then(then, failed) : then(taken);
+      }, failed);
   }
 
   #take(response: HttpResponse, call: UpstreamCall): UpstreamAnswer | Promise<UpstreamAnswer> {
@@ -180,6 +205,9 @@ class UpstreamLink implements Upstream {
     }
   }
 }
+
+/** What was not sent because nobody wants it any more. */
+const unwanted: UpstreamAnswer = { kind: "unreachable", cause: "the authorization has changed", ran: "no" };
 
 /** True when the refusal of an initialize says that the upstream has only the modern era. */
 export function refusesLegacy(error: JsonObject | undefined): boolean {

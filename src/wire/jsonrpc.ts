@@ -30,8 +30,8 @@ export type RpcMessage = RpcRequest | RpcNotification | RpcPostedResponse;
 /** Why a body is not taken. `id` when it can be read without doubt. */
 export type RpcFault = { kind: "fault"; code: number; message: string; id: RawId | undefined };
 
-const watchedTop = new Set(["jsonrpc", "method", "params", "id"]);
-const watchedParams = new Set(["name", "arguments", "_meta", "uri"]);
+const watchedTop = ["jsonrpc", "method", "params", "id"];
+const watchedParams = ["name", "arguments", "_meta", "uri"];
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** True for an object that is neither null nor an array. */
@@ -50,8 +50,8 @@ export function parseBody(bytes: Uint8Array, depthMax: number): RpcMessage | Rpc
   } catch {
     return fault(rpcCode.parse, "The body is not valid UTF-8");
   }
-  const depth = deepest(text, depthMax);
-  if (depth > depthMax) return fault(rpcCode.parse, `The body nests deeper than ${depthMax} levels`);
+  const members = scan(text, depthMax);
+  if (members === "too deep") return fault(rpcCode.parse, `The body nests deeper than ${depthMax} levels`);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -60,7 +60,6 @@ export function parseBody(bytes: Uint8Array, depthMax: number): RpcMessage | Rpc
   }
   if (Array.isArray(value)) return fault(rpcCode.invalidRequest, "Batches are not taken: send one message");
   if (!isObject(value)) return fault(rpcCode.invalidRequest, "The body must be one JSON object");
-  const members = scanMembers(text);
   if (members.refused !== undefined) return fault(rpcCode.invalidRequest, members.refused, members.id);
   return shape(value, members.id);
 }
@@ -94,24 +93,6 @@ function isId(value: unknown): boolean {
   return typeof value === "string" || (typeof value === "number" && Number.isInteger(value));
 }
 
-/** Nesting depth, or a larger number than the limit as soon as it is passed. Strings are skipped in leaps. */
-function deepest(text: string, depthMax: number): number {
-  let depth = 0;
-  let most = 0;
-  for (let at = 0; at < text.length; at += 1) {
-    const code = text.charCodeAt(at);
-    if (code === 0x22) {
-      at = stringEnd(text, at);
-      if (at < 0) return most;
-    } else if (code === 0x7b || code === 0x5b) {
-      depth += 1;
-      if (depth > most) most = depth;
-      if (depth > depthMax) return most;
-    } else if (code === 0x7d || code === 0x5d) depth -= 1;
-  }
-  return most;
-}
-
 /** Index of the quote that closes the string opened at `start`, or -1. */
 function stringEnd(text: string, start: number): number {
   let at = start;
@@ -126,38 +107,53 @@ function stringEnd(text: string, start: number): number {
 
 type Members = { id: RawId | undefined; refused: string | undefined };
 
-/** Looks at member names of the message and of its params. `text` is valid JSON and an object. */
-function scanMembers(text: string): Members {
-  const top = new Set<string>();
-  const inner = new Set<string>();
+/**
+ * Walks over a text once: how deep it nests, and the names of the members of the message and of its params. Strings
+ * are skipped in leaps. What it says of the members holds when the text is valid JSON and an object.
+ */
+function scan(text: string, depthMax: number): Members | "too deep" {
   let id: RawId | undefined;
-  let ids = 0;
   let refused: string | undefined;
+  let ids = 0;
+  /** The watched members that were there, as bits. */
+  let top = 0;
+  let inner = 0;
   let depth = 0;
   let inParams = false;
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
-    if (code === 0x7b || code === 0x5b) depth += 1;
-    else if (code === 0x7d || code === 0x5d) {
+    if (code === 0x22) {
+      const end = stringEnd(text, at);
+      if (end < 0) break;
+      const isTop = depth === 1;
+      const colon = isTop || (depth === 2 && inParams) ? nextColon(text, end + 1) : -1;
+      if (colon < 0) {
+        at = end;
+        continue;
+      }
+      const name = memberName(text, at, end);
+      const value = valueStart(text, colon + 1);
+      // Negative for a name that is not watched: a shift by -1 sets the sign.
+      const bit = 1 << (isTop ? watchedTop : watchedParams).indexOf(name);
+      if (bit < 0) refused ??= otherwiseWritten(name, isTop ? watchedTop : watchedParams);
+      else if (((isTop ? top : inner) & bit) !== 0)
+        refused ??= `The member ${JSON.stringify(name)} appears twice`;
+      else if (isTop) top |= bit;
+      else inner |= bit;
+      if (isTop) {
+        inParams = name === "params" && text.charCodeAt(value) === 0x7b;
+        if (name === "id") {
+          id = rawValue(text, value);
+          ids += 1;
+        }
+      }
+      at = value - 1;
+    } else if (code === 0x7b || code === 0x5b) {
+      depth += 1;
+      if (depth > depthMax) return "too deep";
+    } else if (code === 0x7d || code === 0x5d) {
       depth -= 1;
       if (depth === 1) inParams = false;
-    } else if (code === 0x22) {
-      const end = stringEnd(text, at);
-      const watched: ReadonlySet<string> | undefined =
-        depth === 1 ? watchedTop : depth === 2 && inParams ? watchedParams : undefined;
-      const colon: number = watched === undefined ? -1 : nextColon(text, end + 1);
-      if (watched !== undefined && colon >= 0) {
-        const name = memberName(text, at, end);
-        refused ??= refusal(name, watched, depth === 1 ? top : inner);
-        if (depth === 1) {
-          inParams = name === "params" && text.charCodeAt(valueStart(text, colon + 1)) === 0x7b;
-          if (name === "id") {
-            id = rawValue(text, valueStart(text, colon + 1));
-            ids += 1;
-          }
-        }
-        at = valueStart(text, colon + 1) - 1;
-      } else at = end;
     }
   }
   return { id: ids === 1 ? id : undefined, refused };
@@ -165,18 +161,22 @@ function scanMembers(text: string): Members {
 
 function memberName(text: string, start: number, end: number): string {
   const raw = text.slice(start + 1, end);
-  return raw.includes("\\") ? String(JSON.parse(`"${raw}"`)) : raw;
+  if (!raw.includes("\\")) return raw;
+  try {
+    return String(JSON.parse(`"${raw}"`));
+  } catch {
+    // The text is not valid JSON, which its parser will say.
+    return raw;
+  }
 }
 
-function refusal(name: string, watched: ReadonlySet<string>, seen: Set<string>): string | undefined {
-  if (watched.has(name)) {
-    if (seen.has(name)) return `The member ${JSON.stringify(name)} appears twice`;
-    seen.add(name);
-    return undefined;
-  }
+/** Why a name that is none of the watched ones is refused: other parsers could take it for one. */
+function otherwiseWritten(name: string, watched: readonly string[]): string | undefined {
+  // Nothing to fold.
+  if (/^[a-z_]*$/.test(name)) return undefined;
   // Upper case first: it also folds letters that other parsers take for ASCII ones, such as U+017F for "s".
   const folded = name.toUpperCase().toLowerCase();
-  if (!watched.has(folded)) return undefined;
+  if (!watched.includes(folded)) return undefined;
   return `The member ${JSON.stringify(name)} must be written ${JSON.stringify(folded)}`;
 }
 

@@ -18,6 +18,9 @@ const classes = Uint8Array.from({ length: 256 }, (_, code) => {
   return token | value | (code === 32 || code === 9 ? isBlank : 0);
 });
 
+/** Longest head that is read: every bound of the limits is below it. */
+const headLengthMax = 0xffff;
+
 /** Index of the first character from `at` on that is no token character. */
 export function tokenEnd(text: string, at: number): number {
   let end = at;
@@ -33,6 +36,8 @@ export function tokenEnd(text: string, at: number): number {
 export function scanFields(text: string, from: number): Fields | FieldFault {
   const places: number[] = [];
   const length = text.length;
+  // Places are kept in 16 bits each.
+  if (length > headLengthMax) return { bad: "the head", got: `${length} characters` };
   let at = from;
   while (at < length) {
     const start = at;
@@ -49,7 +54,7 @@ export function scanFields(text: string, from: number): Fields | FieldFault {
       if ((kind & isValue) === 0) break;
       if ((kind & isBlank) === 0) valueEnd = at + 1;
     }
-    places.push(start, nameEnd, valueStart, valueEnd);
+    places.push(start | (nameEnd << 16), valueStart | (valueEnd << 16));
     if (at === length) break;
     if (text.charCodeAt(at) !== 13 || text.charCodeAt(at + 1) !== 10)
       return { bad: `the field ${text.slice(start, nameEnd)}`, got: lineAt(text, valueStart) };
@@ -68,7 +73,7 @@ function lineAt(text: string, start: number): string {
 /** Fields in their order. Names are compared without regard to case; lookups give lower-case names. */
 export class Fields {
   readonly #text: string;
-  /** Four for each field: begin and end of its name, begin and end of its value. */
+  /** Two for each field: where its name is and where its value is, the begin in the low half and the end in the high. */
   readonly #places: readonly number[];
   #list: readonly (readonly [name: string, value: string])[] | undefined;
 
@@ -78,18 +83,25 @@ export class Fields {
   }
 
   get count(): number {
-    return this.#places.length / 4;
+    return this.#places.length / 2;
   }
 
   /** The length of the name of a field. */
   nameLength(index: number): number {
-    return (this.#places[index * 4 + 1] ?? 0) - (this.#places[index * 4] ?? 0);
+    const place = this.#places[index * 2] ?? 0;
+    return (place >>> 16) - (place & 0xffff);
   }
 
   /** True when the field has this name, given in lower case. */
   isNamed(index: number, name: string): boolean {
-    const start = this.#places[index * 4] ?? 0;
-    return (this.#places[index * 4 + 1] ?? 0) - start === name.length && this.#matches(start, name);
+    const place = this.#places[index * 2] ?? 0;
+    const start = place & 0xffff;
+    return (place >>> 16) - start === name.length && this.#matches(start, name);
+  }
+
+  #name(index: number): string {
+    const place = this.#places[index * 2] ?? 0;
+    return this.#text.slice(place & 0xffff, place >>> 16).toLowerCase();
   }
 
   #matches(start: number, name: string): boolean {
@@ -102,7 +114,23 @@ export class Fields {
 
   /** The value of a field, without blanks around it. */
   value(index: number): string {
-    return this.#text.slice(this.#places[index * 4 + 2], this.#places[index * 4 + 3]);
+    const place = this.#places[index * 2 + 1] ?? 0;
+    return this.#text.slice(place & 0xffff, place >>> 16);
+  }
+
+  /** The value of a field as a number of 1 to 15 digits, so that it is exact; -1 when it is none. */
+  number(index: number): number {
+    const place = this.#places[index * 2 + 1] ?? 0;
+    const start = place & 0xffff;
+    const end = place >>> 16;
+    if (end === start || end - start > 15) return -1;
+    let value = 0;
+    for (let at = start; at < end; at += 1) {
+      const digit = this.#text.charCodeAt(at) - 0x30;
+      if (digit < 0 || digit > 9) return -1;
+      value = value * 10 + digit;
+    }
+    return value;
   }
 
   /** The first value of a name given in lower case. */
@@ -129,20 +157,15 @@ export class Fields {
     const { count } = this;
     for (let index = 0; index < count; index += 1) {
       if (this.nameLength(index) <= prefix.length) continue;
-      const start = this.#places[index * 4] ?? 0;
-      if (!this.#matches(start, prefix)) continue;
-      const name = this.#text.slice(start, this.#places[index * 4 + 1]).toLowerCase();
-      found.push([name, this.value(index)]);
+      if (this.#matches((this.#places[index * 2] ?? 0) & 0xffff, prefix))
+        found.push([this.#name(index), this.value(index)]);
     }
     return found.length === 0 ? none : found;
   }
 
   /** Every field in order, names in lower case. */
   get list(): readonly (readonly [name: string, value: string])[] {
-    this.#list ??= Array.from({ length: this.count }, (_, index) => [
-      this.#text.slice(this.#places[index * 4], this.#places[index * 4 + 1]).toLowerCase(),
-      this.value(index),
-    ]);
+    this.#list ??= Array.from({ length: this.count }, (_, index) => [this.#name(index), this.value(index)]);
     return this.#list;
   }
 }

@@ -30,8 +30,6 @@ export const tokenForm = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** A field value: no control character but the tab (RFC 9110 §5.5). */
 export const valueForm = /^[\t\x20-\x7e\x80-\xff]*$/;
 const statusLineForm = /^HTTP\/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?$/;
-/** At most 15 digits, so that the number is exact. */
-const lengthForm = /^[0-9]{1,15}$/;
 const none: Framing = { kind: "none" };
 /** What nearly every response begins with. */
 const usualStart = "HTTP/1.1 200 OK\r\n";
@@ -90,7 +88,7 @@ function note(seen: Seen, fields: Fields, index: number): ParseFault | undefined
       }
       return undefined;
     case 14:
-      return fields.isNamed(index, "content-length") ? noteLength(seen, fields.value(index)) : undefined;
+      return fields.isNamed(index, "content-length") ? noteLength(seen, fields, index) : undefined;
     case 17:
       return fields.isNamed(index, "transfer-encoding") ? noteCoding(seen, fields.value(index)) : undefined;
     default:
@@ -98,10 +96,11 @@ function note(seen: Seen, fields: Fields, index: number): ParseFault | undefined
   }
 }
 
-function noteLength(seen: Seen, value: string): ParseFault | undefined {
-  if (seen.length !== undefined) return malformed("Content-Length", value, "a single one");
-  if (!lengthForm.test(value)) return malformed("Content-Length", value, "1 to 15 digits");
-  seen.length = Number(value);
+function noteLength(seen: Seen, fields: Fields, index: number): ParseFault | undefined {
+  if (seen.length !== undefined) return malformed("Content-Length", fields.value(index), "a single one");
+  const length = fields.number(index);
+  if (length < 0) return malformed("Content-Length", fields.value(index), "1 to 15 digits");
+  seen.length = length;
   return undefined;
 }
 

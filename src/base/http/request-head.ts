@@ -24,8 +24,6 @@ export type RequestHead = {
 export type HeadFault = { readonly status: 400 | 417 | 431 | 501 | 505; readonly message: string };
 
 type Version = { modern: boolean };
-/** At most 15 digits, so that the number is exact. */
-const lengthForm = /^[0-9]{1,15}$/;
 const targetForm = /^(?:\/[\x21-\x7e]*|\*)$/;
 
 /** A fault whose message quotes at most the beginning of what came. */
@@ -92,9 +90,10 @@ function framed(
         break;
       case 14:
         if (!fields.isNamed(index, "content-length")) break;
-        if (length !== undefined || !lengthForm.test(fields.value(index)))
+        if (length === undefined) length = fields.number(index);
+        else length = -1;
+        if (length < 0)
           return badRequest("Content-Length", fields.value(index), "a single number of at most 15 digits");
-        length = Number(fields.value(index));
         break;
       case 17:
         if (!fields.isNamed(index, "transfer-encoding")) break;
