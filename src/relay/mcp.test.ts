@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { runningRelay } from "../../test/fixtures/running-relay.ts";
 import { messageIdOf } from "../wire/id.ts";
-import { deliveryNotes, receiptSchema } from "../wire/receipt.ts";
+import { deliveryNotes, operationNotes, receiptSchema } from "../wire/receipt.ts";
 import { toolDefinitions, toolTable } from "../wire/tools.ts";
 
 const eras = [
@@ -38,6 +38,36 @@ describe.each(eras)("MCP in the $era era", ({ era, mode }) => {
     const runner = await connected(relay.server.mcpUrl, runnerToken, mode);
     expect((await runner.listTools()).tools.map(({ name }) => name)).toEqual(["relay_list_agents"]);
     await Promise.all([client.close(), runner.close()]);
+  });
+
+  test("P5: [P5.7] what became of a key: committed with its receipt, rejected with its reason, or unknown", async () => {
+    await using relay = await runningRelay();
+    const alice = await relay.enrol("alice");
+    await relay.enrol("bob");
+    const client = await connected(relay.server.mcpUrl, alice.token, mode);
+    await client.listTools();
+    const send = (to: string, idempotencyKey: string) =>
+      client.callTool({ name: "relay_send_message", arguments: { to, body: "hello", idempotencyKey } });
+    const sent = await send("bob", "k-sent");
+    await send("nobody", "k-refused");
+    const ask = async (idempotencyKey: string) =>
+      (await client.callTool({ name: "relay_operation_status", arguments: { idempotencyKey } }))
+        .structuredContent;
+    expect(await ask("k-sent")).toMatchObject({
+      state: "committed",
+      receipt: sent.structuredContent,
+      note: operationNotes.committed,
+    });
+    expect(await ask("k-refused")).toMatchObject({
+      state: "rejected",
+      reason: 'recipient_unknown: Send to "nobody": there is no agent of that name',
+    });
+    expect(await ask("k-never")).toEqual({
+      idempotencyKey: "k-never",
+      state: "unknown",
+      note: operationNotes.unknown,
+    });
+    await client.close();
   });
 
   test("P2: send, check, reply; the same key takes effect once, with other arguments it is refused", async () => {

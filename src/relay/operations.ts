@@ -1,7 +1,7 @@
 /** Every row of the operation table and the function that does it: a missing one does not compile. */
 import type { OperationName } from "../wire/api.ts";
 import { listAgents } from "./operations/agents.ts";
-import { deliverRecords, openLane } from "./operations/lanes.ts";
+import { deliverRecords, findOutcomes, openLane } from "./operations/lanes.ts";
 import { acknowledgeInbox, readInbox, sendMessage } from "./operations/messages.ts";
 import type { Operation } from "./operations/operation.ts";
 import { getRelay, getStatus } from "./operations/relay.ts";
@@ -14,6 +14,7 @@ export const operations: { readonly [Name in OperationName]: Operation<Name> } =
   mintAgentToken,
   openLane,
   deliverRecords,
+  findOutcomes,
   sendMessage,
   readInbox,
   acknowledgeInbox,

@@ -4,7 +4,7 @@ import { limits } from "../limits.ts";
 import type { ErrorCode } from "../wire/error.ts";
 import { asId, type IdempotencyKey } from "../wire/id.ts";
 import { messageText } from "../wire/message.ts";
-import type { NeutralResult } from "../wire/receipt.ts";
+import { type NeutralResult, operationResult, receiptSchema } from "../wire/receipt.ts";
 import { argumentFault, type ToolInput, type ToolName, type ToolOutput, toolTable } from "../wire/tools.ts";
 import { type AgentPrincipal, type Principal, requireAgent } from "./access.ts";
 import { acknowledge, readPage } from "./inbox.ts";
@@ -21,6 +21,7 @@ const tools: { readonly [Name in ToolName]: Tool<Name> } = {
   relay_send_message: (context, input) => write(context, "relay_send_message", input),
   relay_reply: (context, input) => write(context, "relay_reply", input),
   relay_check_messages: checkMessages,
+  relay_operation_status: operationStatus,
   relay_list_agents: listAgents,
 };
 
@@ -74,6 +75,20 @@ async function checkMessages(
   ];
   const structuredContent: ToolOutput<"relay_check_messages"> = { messages, notices: [], more };
   return { content: [{ type: "text", text: words.join("\n\n") }], structuredContent };
+}
+
+async function operationStatus(
+  { relay, by }: Context,
+  { idempotencyKey }: ToolInput<"relay_operation_status">,
+): Promise<NeutralResult> {
+  const [outcome] = await relay.store.findOutcomes(by.agentId, [asId(idempotencyKey)]);
+  if (outcome?.status === "committed") {
+    const receipt = receiptSchema.parse(outcome.result.structuredContent);
+    return operationResult({ idempotencyKey, state: "committed", receipt, messageId: receipt.messageId });
+  }
+  if (outcome === undefined) return operationResult({ idempotencyKey, state: "unknown" });
+  const reason = `${outcome.code}: ${outcome.detail}`;
+  return operationResult({ idempotencyKey, state: "rejected", reason });
 }
 
 async function listAgents({ relay, by }: Context): Promise<NeutralResult> {

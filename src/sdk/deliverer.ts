@@ -34,6 +34,10 @@ export function relayDeliverer(client: Client, storeId: StoreId): Deliverer {
       }
       return reply.outcomes;
     },
+    async outcomesOf(keys, signal) {
+      const { outcomes } = await client.findOutcomes({ keys: [...keys] }, { signal }).catch(rethrow);
+      return outcomes.map((outcome) => outcome ?? undefined);
+    },
     probe: (signal) =>
       client.getRelay({}, { signal }).then(
         () => true,

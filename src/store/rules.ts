@@ -185,7 +185,12 @@ export function rememberedOutcome(
       rejected("key_reused", `Apply a write: the key "${write.key}" was used with another tool or arguments`),
     );
   }
-  return stored.outcome.status === "committed" ? { ...stored.outcome, replayed: true } : stored.outcome;
+  return replayed(stored.outcome);
+}
+
+/** A remembered outcome as it is answered: nothing was done now. */
+export function replayed(outcome: LaneOutcome): LaneOutcome {
+  return outcome.status === "committed" ? { ...outcome, replayed: true } : outcome;
 }
 
 /**

@@ -58,6 +58,7 @@ function storeOver(client: WorkerClient<StoreMethods>, identity: StoreIdentity):
     markSeen: (...args) => call("markSeen", args),
     openLane: (...args) => call("openLane", args),
     applyWrites: (...args) => call("applyWrites", args),
+    findOutcomes: (...args) => call("findOutcomes", args),
     readInbox: (...args) => call("readInbox", args),
     acknowledgeInbox: (...args) => call("acknowledgeInbox", args),
     findMessage: (...args) => call("findMessage", args),

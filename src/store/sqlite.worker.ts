@@ -62,6 +62,7 @@ function serve(): void {
     markSeen: verb("markSeen"),
     openLane: verb("openLane"),
     applyWrites: verb("applyWrites"),
+    findOutcomes: verb("findOutcomes"),
     readInbox: verb("readInbox"),
     acknowledgeInbox: verb("acknowledgeInbox"),
     findMessage: verb("findMessage"),

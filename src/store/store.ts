@@ -147,6 +147,8 @@ export interface RelayStore {
    */
   applyWrites(batch: WriteBatch, now: number): Promise<WriteBatchResult>;
 
+  /** What is remembered under these keys of one sender, in their order; undefined for a key that is not. */
+  findOutcomes(agentId: AgentId, keys: readonly IdempotencyKey[]): Promise<(LaneOutcome | undefined)[]>;
   /** A page of an inbox in seq order; ends early at `limits.inboxPageBytesMax`, never empty while there is more. */
   readInbox(query: InboxQuery): Promise<InboxPage>;
   /** Moves the acknowledged seq forward, never back and never past the newest; the value that holds now. */

@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { limits } from "../limits.ts";
 import { agentNameRule, isAgentName, isIdempotencyKey } from "./id.ts";
-import { laneBatchSchema, laneReplySchema, laneSchema } from "./lane.ts";
+import { laneBatchSchema, laneOutcomeSchema, laneReplySchema, laneSchema } from "./lane.ts";
 import { messageSchema } from "./message.ts";
 import { receiptSchema } from "./receipt.ts";
 import { isScope, principalKinds, type Scope } from "./scope.ts";
@@ -112,6 +112,19 @@ export const operationTable = {
     summary: "Deliver records of an outbox in order; one outcome per record",
     request: laneBatchSchema.extend({ storeId: z.uuid() }),
     reply: laneReplySchema,
+  },
+  findOutcomes: {
+    method: "POST",
+    path: "/api/v1/outcomes",
+    scope: "lane:deliver",
+    summary: "What became of the writes with these keys; null for a key that this relay does not remember",
+    request: z.strictObject({
+      keys: z.array(z.string().refine(isIdempotencyKey)).min(1).max(limits.batchRecordsMax),
+    }),
+    reply: z.object({
+      outcomes: z.array(laneOutcomeSchema.nullable()).describe("One for each key, in their order"),
+      generation: z.number().int(),
+    }),
   },
   sendMessage: {
     method: "POST",

@@ -92,6 +92,46 @@ export function receiptResult(facts: Receipt): NeutralResult {
   };
 }
 
+export const operationStates = ["committed", "queued", "rejected", "ended", "unknown"] as const;
+/**
+ * committed: the relay has it. queued: it waits on this machine. rejected: the relay said permanently no. ended: this
+ * machine gave it up without effect. unknown: neither knows the key, or it may have taken effect.
+ */
+export type OperationState = (typeof operationStates)[number];
+
+/** What became of a write, by its key. */
+export const operationStatusSchema = z.object({
+  idempotencyKey: z.string(),
+  state: z.enum(operationStates),
+  receipt: receiptSchema.optional().describe("The receipt of a committed write"),
+  messageId: z.uuid().optional(),
+  reason: z.string().optional().describe("Why it was rejected or given up"),
+  note: z.string().describe("What this means and what to do"),
+});
+export type OperationStatus = z.infer<typeof operationStatusSchema>;
+
+/** The fixed wording of each state. Pinned by a test. */
+export const operationNotes: Record<OperationState, string> = {
+  committed: "The relay has it: it took effect once. Do not do it again.",
+  queued: "It waits on this machine and will be delivered in order. Do not do it again.",
+  rejected: "The relay refused it permanently; it has no effect.",
+  ended: "It was given up on this machine before it took effect.",
+  unknown:
+    "Neither the relay nor this machine knows that it took effect. " +
+    "When it was made in the last 14 days with this key, making the same call with the same key is safe.",
+};
+
+/** The tool result that says what became of a write. */
+export function operationResult(facts: Omit<OperationStatus, "note">): NeutralResult {
+  const status: OperationStatus = { ...facts, note: operationNotes[facts.state] };
+  const words = [
+    `${status.state}: ${status.note}`,
+    ...(status.messageId === undefined ? [] : [`message ${status.messageId}`]),
+    ...(status.reason === undefined ? [] : [`reason: ${status.reason}`]),
+  ].join(" · ");
+  return { content: [{ type: "text", text: words }], structuredContent: status };
+}
+
 /** Why a record ended without being sent, or may have. */
 export const noticeReasons = [
   "rejected",

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { limits } from "../limits.ts";
 import { isIdempotencyKey } from "./id.ts";
 import { messageSchema } from "./message.ts";
-import { noticeSchema, receiptSchema } from "./receipt.ts";
+import { noticeSchema, operationStatusSchema, receiptSchema } from "./receipt.ts";
 import type { Scope } from "./scope.ts";
 
 /** When a tool is shown to an agent that has its scope. `never` is for policies that hide a foreign tool. */
@@ -108,6 +108,24 @@ export const toolTable = {
       notices: z.array(noticeSchema).describe("What became of your own earlier writes"),
       more: z.boolean().describe("There are more unread messages than these"),
     }),
+  },
+  relay_operation_status: {
+    title: "What became of a call",
+    description:
+      "Says what became of an earlier write of yours, by its idempotencyKey: committed, rejected, still queued on " +
+      "this machine, or unknown. Ask before you repeat a call whose outcome is unknown.",
+    scope: "message:send",
+    buffered: false,
+    drainFirst: false,
+    shownWhen: "always",
+    readOnly: true,
+    input: z.strictObject({
+      idempotencyKey: z
+        .string()
+        .refine(isIdempotencyKey, { message: "1 to 200 visible ASCII characters without spaces" })
+        .describe("From the receipt or the notice of the write, or the one you gave it"),
+    }),
+    output: operationStatusSchema,
   },
   relay_list_agents: {
     title: "List agents",

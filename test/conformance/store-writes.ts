@@ -49,6 +49,25 @@ export const writePromises: Promises = {
     expect(await world.inbox(bob)).toHaveLength(1);
   },
 
+  "P2: what became of a key is told to its sender alone, and asking changes nothing [P2.17]": async (
+    world,
+  ) => {
+    const [ada, bob] = [await world.agent("ada"), await world.agent("bob")];
+    const sent = world.write({ to: "bob", body: "hello" });
+    const refused = world.write({ to: "nobody", body: "hello" });
+    const never = world.write({ to: "bob", body: "never sent" });
+    const { outcomes } = await world.apply(ada, sent, refused);
+    const keys = [refused, never, sent].map(({ key }) => key);
+    expect(await world.store.findOutcomes(ada.id, keys)).toEqual([
+      outcomes[1],
+      undefined,
+      { ...outcomes[0], replayed: true } as never,
+    ]);
+    expect(await world.store.findOutcomes(bob.id, keys)).toEqual([undefined, undefined, undefined]);
+    const late = await world.apply(ada, never);
+    expect(late.outcomes).toMatchObject([{ status: "committed", replayed: false }]);
+  },
+
   "P2: of equal writes at the same time one takes effect": async (world) => {
     const [ada, bob] = [await world.agent("ada"), await world.agent("bob")];
     const write = world.write({ to: "bob", body: "once" });

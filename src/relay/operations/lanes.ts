@@ -1,7 +1,7 @@
 /** How outboxes deliver: lane sessions and batches of records. */
 import { limits } from "../../limits.ts";
 import { RelayError } from "../../wire/error.ts";
-import { asId, type StoreId } from "../../wire/id.ts";
+import { asId, type IdempotencyKey, type StoreId } from "../../wire/id.ts";
 import { requireAgent } from "../access.ts";
 import { timeText } from "../relay.ts";
 import { agentScopes, profileOf } from "../tokens.ts";
@@ -21,6 +21,15 @@ export const openLane: Operation<"openLane"> = async ({ store, clock }, { storeI
     relayTime: timeText(now),
     keyWindowMs: limits.outcomeRetentionMs,
   };
+};
+
+export const findOutcomes: Operation<"findOutcomes"> = async ({ store }, { keys }, by) => {
+  const runner = requireAgent(known(by), "Ask about keys");
+  const found = await store.findOutcomes(
+    runner.agentId,
+    keys.map((key) => asId<IdempotencyKey>(key)),
+  );
+  return { outcomes: found.map((outcome) => outcome ?? null), generation: store.identity.generation };
 };
 
 export const deliverRecords: Operation<"deliverRecords"> = async (relay, input, by) => {

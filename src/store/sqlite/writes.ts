@@ -3,7 +3,7 @@
  * The decisions are in rules.ts; here is only what they need to know and what they change.
  */
 import type { Database } from "bun:sqlite";
-import type { AgentId, StoreId, ThreadId } from "../../wire/id.ts";
+import type { AgentId, IdempotencyKey, StoreId, ThreadId } from "../../wire/id.ts";
 import type { LaneOutcome } from "../../wire/lane.ts";
 import { savepoint } from "../group.ts";
 import {
@@ -17,6 +17,7 @@ import {
   readWrite,
   rejectedOutcome,
   rememberedOutcome,
+  replayed,
   type WriteFacts,
   writeFingerprint,
 } from "../rules.ts";
@@ -75,8 +76,18 @@ export function writeVerbs(database: Database) {
     return { status: "applied", outcomes, woken: [...woken] };
   }
 
+  const outcome = database.prepare<{ outcome: string }, [string, string]>(
+    "SELECT outcome FROM outcomes WHERE agent_id = ?1 AND key = ?2",
+  );
+
   return {
     applyWrites,
+    findOutcomes: (agentId: AgentId, keys: readonly IdempotencyKey[]): (LaneOutcome | undefined)[] =>
+      keys.map((key) => {
+        const row = outcome.get(agentId, key);
+        // Written above from the same type.
+        return row === null ? undefined : replayed(JSON.parse(row.outcome) as LaneOutcome);
+      }),
     openLane: (storeId: StoreId, agentId: AgentId, now: number): number | undefined =>
       grant.get(storeId, agentId, now)?.session,
   };
