@@ -38,7 +38,7 @@ function rowsOf(text: string, first: RegExp): Row[] {
 }
 
 /** A quoted bound as a number: `4 MiB`, `30 s`, `512`. */
-function valueOf(text: string): number {
+function bound(text: string): number {
   const [, digits = "", unit] = /^(\d+)(?: (\w+))?$/.exec(text) ?? [];
   return digits === "" ? Number.NaN : Number(digits) * (unit === undefined ? 1 : (units[unit] ?? Number.NaN));
 }
@@ -65,9 +65,9 @@ describe("docs/PROTOCOL.md", () => {
   });
 
   test("quotes the values of src/limits.ts", () => {
-    const said = quoted.map(([name = "", value = ""]) => [name.slice(1, -1), valueOf(value)]);
-    const real = said.map(([name]) => [name, limits[name as keyof typeof limits]]);
-    expect(said).toEqual(real);
+    const said = quoted.map(([name = "", value = ""]): [string, number] => [name.slice(1, -1), bound(value)]);
+    const real: Record<string, number> = limits;
+    expect(said).toEqual(said.map(([name]) => [name, real[name] ?? Number.NaN]));
   });
 
   test("quotes every bound that it names", () => {
@@ -84,5 +84,5 @@ test.each([
   ["5 parsecs", Number.NaN],
   ["about 5 s", Number.NaN],
 ])("the bound %s is read as %d", (text, value) => {
-  expect(valueOf(text)).toBe(value);
+  expect(bound(text)).toBe(value);
 });
