@@ -111,6 +111,7 @@ class OpenOutbox implements OutboxHandle {
     this.#pump = new Pump({
       ...options,
       queue: this.#queue,
+      suspended: loaded.paused,
       deliverer: typeof deliverer === "function" ? deliverer(loaded.storeId) : deliverer,
       mark: (ids) => store.mark(ids),
       payloads: (ids) => store.payloads(ids),
@@ -120,7 +121,6 @@ class OpenOutbox implements OutboxHandle {
       opened: ({ generation }) => noteGeneration({ ...options, store }, generation),
       counted: (what) => countOne(this.#counts.attempts, what),
     });
-    if (loaded.paused) this.#pump.suspend(true);
     this.#recovery = new Recovery(
       {
         ...options,

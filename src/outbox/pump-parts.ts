@@ -13,6 +13,8 @@ export type PumpParts = {
   queue: Queue;
   deliverer: Deliverer;
   limits: Limits;
+  /** A person had stopped delivery before. */
+  suspended?: boolean;
   clock: Clock;
   random: Random;
   log: Log;

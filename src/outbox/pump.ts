@@ -41,6 +41,7 @@ export class Pump {
 
   constructor(parts: PumpParts) {
     this.#parts = parts;
+    this.#suspended = parts.suspended === true;
     this.#gate = createGate(parts.clock);
     this.#ages = createAges(parts.clock, parts.limits);
     this.#conclude = concluder({
@@ -187,7 +188,7 @@ export class Pump {
     if (taken.length === 0) this.#patience.delays.reset();
     else {
       const records = await this.#prepare(taken);
-      if (this.#stop.signal.aborted || this.#held) return;
+      if (this.#stop.signal.aborted || this.#held || this.#suspended) return;
       this.#phase = "delivering";
       batch.push(...taken);
       for (const entry of taken) this.#parts.apply(entry, { type: "attempt" });
