@@ -4,6 +4,7 @@
  * with its configuration as JSON in the first argument; prints one ready line.
  */
 import "./crash-worker.ts";
+import "./lifeline.ts";
 import { realClock, waitingClock } from "../../../src/base/clock.ts";
 import { createHttpClient } from "../../../src/base/http/client.ts";
 import { createLog } from "../../../src/base/log.ts";
@@ -78,7 +79,8 @@ async function serve(config: OutboxConfig): Promise<OutboxReady> {
   });
   const facts = async (): Promise<OutboxFacts> => {
     const { depth, state } = outbox.status();
-    const ended = await outbox.records();
+    // While its file is being opened again it cannot say.
+    const ended = await outbox.records().catch(() => []);
     const unsent = ended.filter(({ state: end }) => !["queued", "sending", "sent"].includes(end));
     const notices = outbox.notices().filter(({ reason }) => reason !== "delayed").length;
     return { depth, state, notices, endedUnsent: unsent.map(({ messageId }) => String(messageId)) };

@@ -37,7 +37,7 @@ export async function start<Ready>(options: StartOptions): Promise<Started<Ready
   const log = openSync(logFile, "a", 0o600);
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith("AGENT_RELAY_"));
   const child = Bun.spawn([...under, process.execPath, file, argument], {
-    stdin: "ignore",
+    stdin: "pipe",
     stdout: "pipe",
     stderr: log,
     env: {
@@ -51,7 +51,11 @@ export async function start<Ready>(options: StartOptions): Promise<Started<Ready
   const ended = child.exited.then(() => {
     running = false;
   });
-  const signal = (name: NodeJS.Signals) => void (running && child.kill(name));
+  // Under another program the process has a number of its own, which its ready line tells.
+  let target = child.pid;
+  const signal = (name: NodeJS.Signals) => {
+    if (running) tryKill(target, name);
+  };
   const late = setTimeout(() => child.kill("SIGKILL"), options.readyMs ?? 20_000);
   const line = await firstLine(child.stdout);
   clearTimeout(late);
@@ -61,9 +65,11 @@ export async function start<Ready>(options: StartOptions): Promise<Started<Ready
     const said = readFileSync(logFile, "utf8").slice(-1_500);
     throw new Error(`Start ${file}: it ended with ${child.exitCode ?? child.signalCode}: ${said}`);
   }
+  const ready = JSON.parse(line) as Ready & { pid?: number };
+  target = ready.pid ?? child.pid;
   return {
-    ready: JSON.parse(line) as Ready,
-    pid: child.pid,
+    ready,
+    pid: target,
     ended,
     running: () => running,
     signal,
@@ -79,6 +85,14 @@ export async function start<Ready>(options: StartOptions): Promise<Started<Ready
       clearTimeout(late);
     },
   };
+}
+
+function tryKill(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It ended a moment ago.
+  }
 }
 
 async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string | undefined> {

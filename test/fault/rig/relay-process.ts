@@ -1,5 +1,6 @@
 /** The relay of the rig as a process: the product's server, whose database worker can die at its points. */
 import "./crash-worker.ts";
+import "./lifeline.ts";
 import { waitingClock } from "../../../src/base/clock.ts";
 import { createLog } from "../../../src/base/log.ts";
 import { startServer } from "../../../src/server.ts";

@@ -107,6 +107,18 @@ export class RigLane {
     return (await answer.json()) as OutboxFacts;
   }
 
+  /** Waits until the process says so; throws with `what` after `forMs`. */
+  async until(what: string, holds: (facts: OutboxFacts) => boolean, forMs = 20_000): Promise<OutboxFacts> {
+    const end = performance.now() + forMs;
+    for (;;) {
+      const facts = await this.ask();
+      if (holds(facts)) return facts;
+      if (performance.now() > end)
+        throw new Error(`Waited ${forMs} ms in vain until ${what}: ${JSON.stringify(facts).slice(0, 300)}`);
+      await Bun.sleep(10);
+    }
+  }
+
   /** Waits until nothing waits and every notice was shown; what was left. */
   async settle(forMs: number): Promise<OutboxFacts> {
     const end = performance.now() + forMs;
@@ -172,10 +184,20 @@ export class Rig implements AsyncDisposable {
     return this.client(this.#operatorToken);
   }
 
-  async enrol(name: string): Promise<Enrolled> {
+  enrol(name: string): Promise<Enrolled> {
+    return this.#enrol(name, false);
+  }
+
+  /** New tokens for an agent whose old ones have ended. */
+  enrolAgain(name: string): Promise<Enrolled> {
+    return this.#enrol(name, true);
+  }
+
+  async #enrol(name: string, takeover: boolean): Promise<Enrolled> {
     const runnerToken = tokenText("runner", realRandom.bytes(32));
     const { agentId } = await this.operator.enrolRunner({
       ...{ agentName: name, provider: "exec", machine: "rig", secretHash: tokenHash(runnerToken) },
+      takeover,
     });
     const agentToken = tokenText("agent", realRandom.bytes(32));
     await this.client(runnerToken).mintAgentToken({ secretHash: tokenHash(agentToken) });

@@ -16,15 +16,15 @@ export const sizes = {
   /** Seconds of a relay that comes and goes. */
   T5: { pr: 8, night: 240 },
   /** Writes to a relay that is slow or silent. */
-  T6: { pr: 200, night: 3_000 },
+  T6: { pr: 200, night: 2_000 },
   /** Records queued before the relay is back. */
   T7: { pr: 10_000, night: 60_000 },
   /** Writes while the outbox drains. */
   T8: { pr: 2_000, night: 20_000 },
   /** Images of a disk that lost power at a random moment. */
-  T9: { pr: 100, night: 1_500 },
+  T9: { pr: 60, night: 1_500 },
   /** Images with flipped bytes or cut files. */
-  T10: { pr: 100, night: 2_000 },
+  T10: { pr: 80, night: 2_000 },
   /** Writes that meet a full disk. */
   T11: { pr: 50, night: 500 },
   /** Failed syncs, reads and writes. */
@@ -36,7 +36,7 @@ export const sizes = {
   /** Writes for each of four ends of a token. */
   T15: { pr: 50, night: 300 },
   /** Rounds in which two processes want one store. */
-  T16: { pr: 100, night: 500 },
+  T16: { pr: 50, night: 500 },
   /** Poison records. */
   T19: { pr: 20, night: 100 },
   /** Writes that are refused after an outage. */

@@ -69,7 +69,12 @@ async function attempt(
     void Bun.sleep(30).then(() =>
       inner.deliver(records, laneSession, new AbortController().signal).catch(() => {}),
     );
-    return records.map(({ key }) => ({ status: "committed", key, replayed: false, result: { content: [] } }));
+    return records.map(({ key, tool, messageId }) => ({
+      status: "committed",
+      key,
+      replayed: false,
+      result: receiptResult(receipt({ delivery: "sent", tool, key: asId(key), messageId: asId(messageId) })),
+    }));
   }
   return inner.deliver(records, laneSession, signal);
 }

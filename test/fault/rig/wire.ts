@@ -10,7 +10,8 @@ import { type HttpMessage, takeMessage, withHeader } from "../http-message.ts";
 /**
  * pass. lose: the relay answers, the sender sees a reset. lose-502 …: the relay answers, the sender sees this status.
  * cut: half of the answer, then a reset. refuse: reset before a byte is passed on. swallow: passed on, never
- * answered. hole: neither passed on nor answered. hold: like hole, and kept for `releaseHeld`.
+ * answered. hole: neither passed on nor answered. hold: like hole, and kept for `releaseHeld`. status-…: answered so
+ * by a gateway, not passed on.
  */
 export type Verdict =
   | "pass"
@@ -24,7 +25,7 @@ export type Verdict =
   | "hole"
   | "hold"
   | "status-500"
-  | "status-422";
+  | "status-401";
 
 /** `send`: a live message without a lane, as the naive control sends. */
 export type RequestKind = "open" | "deliver" | "probe" | "feed" | "send" | "other";
@@ -67,7 +68,7 @@ export class Wire {
     hole: 0,
     hold: 0,
     "status-500": 0,
-    "status-422": 0,
+    "status-401": 0,
     deliveries: 0,
     records: 0,
     ambiguous: 0,
@@ -229,7 +230,7 @@ class Exchange {
       this.#held.push({ bytes: message.raw });
       return;
     }
-    if (verdict === "status-500" || verdict === "status-422") {
+    if (verdict === "status-500" || verdict === "status-401") {
       this.#client.write(faultAnswer(Number(verdict.slice(-3))));
       return;
     }
