@@ -24,8 +24,8 @@ export const limits = {
   /** Head of a request and its fields: ours are below 4 KiB and twenty, session ids included. */
   requestHeadBytesMax: 32 * kibibyte,
   requestFieldsMax: 100,
-  /** Connections one data-plane server serves: an agent opens a handful; the oldest that has shown no secret makes room. */
-  serverConnectionsMax: 512,
+  /** Connections one data-plane server serves: the oldest that has shown no secret makes room, so bursts must fit. */
+  serverConnectionsMax: 2_048,
   /** A kept connection is idle for at most this long: closing it at the moment of the next request would fail that request. */
   serverIdleMs: 10 * minute,
   /** After a last answer the server reads on for this long, because a reset could overtake the answer. */

@@ -137,8 +137,8 @@ test(
     // A connection that only waits in the listener's queue costs the proxy nothing: count its own descriptors.
     const held = readdirSync(`/proc/${victim.program.pid}/fd`).length;
     await survived(`${connections} connections, ${held} descriptors in use (${descriptors()})`, agent);
-    // The kernel may keep a few that it could not queue; the client cannot tell.
-    expect(held).toBeGreaterThan(connections * 0.99);
+    // Beyond the bound the oldest that have shown no secret make room; some descriptors are the program's own.
+    expect(held).toBeLessThan(limits.serverConnectionsMax + 100);
     for (const connection of silent) connection.close();
     expect((await askOnce(victim.port, postBytes(lines(), callOf("alpha")))).status).toBe(200);
   },
