@@ -9,19 +9,11 @@ import type { Ask } from "./ask.ts";
 import { type Carried, type CarriedFacts, carriedBy } from "./carried.ts";
 import type { Core } from "./core.ts";
 import { parseObject } from "./final.ts";
+import type { Answer } from "./outcome.ts";
 import { isTroubled } from "./reach.ts";
-import type { HeaderList, UpstreamAnswer } from "./upstream-call.ts";
+import type { UpstreamAnswer } from "./upstream-call.ts";
 
-/** A complete answer: the text of the JSON-RPC response and its HTTP status when it is not in a stream. */
-export type Answer = {
-  readonly status: number;
-  readonly text: string | Uint8Array;
-  readonly headers?: HeaderList;
-  readonly carried?: Carried;
-};
-
-/** What a request ends in: a complete answer, or a stream that was begun. */
-export type Outcome = Answer | "streaming";
+export type { Answer, Outcome } from "./outcome.ts";
 
 /** A result of our own. */
 export function resultAnswer(core: Core, ask: Ask, result: JsonObject): Answer {

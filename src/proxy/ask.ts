@@ -1,11 +1,10 @@
 /**
  * One request of an agent on its way through the proxy, and what the two eras do differently with it.
  */
-import type { ServerExchange } from "../base/http/server-exchange.ts";
 import type { JsonObject, RpcRequest } from "../wire/jsonrpc.ts";
-import type { Outcome } from "./answer.ts";
 import type { Core } from "./core.ts";
 import type { EraName } from "./era.ts";
+import type { Asker, Outcome } from "./outcome.ts";
 import type { SessionFacts } from "./session.ts";
 import type { Session } from "./sessions.ts";
 import type { HeaderList } from "./upstream-call.ts";
@@ -35,8 +34,7 @@ export type Era = {
   readonly disconnectCancels: boolean;
 };
 
-/** Who asks: the headers of the request, whether it is still there, and where an answer that streams is written. */
-export type Asker = Pick<ServerExchange, "header" | "headersFrom" | "gone" | "stream">;
+export type { Asker } from "./outcome.ts";
 
 export type Ask = {
   readonly era: Era;

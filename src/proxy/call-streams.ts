@@ -5,7 +5,7 @@
 import type { AnswerWatch } from "../base/http/server-exchange.ts";
 import { sseText } from "../base/http/sse.ts";
 import { errorText, type RawId, resultText, rpcCode } from "../wire/jsonrpc.ts";
-import type { Asker } from "./ask.ts";
+import type { Asker } from "./outcome.ts";
 import type { SessionFacts } from "./session.ts";
 import { type DownStream, messageEvent, openStream, type StreamOptions } from "./streams.ts";
 

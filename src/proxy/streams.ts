@@ -6,7 +6,7 @@ import type { Clock } from "../base/clock.ts";
 import type { AnswerWatch } from "../base/http/server-exchange.ts";
 import { sseComment, sseText } from "../base/http/sse.ts";
 import type { Limits } from "../limits.ts";
-import type { Asker } from "./ask.ts";
+import type { Asker } from "./outcome.ts";
 
 export type DownStream = {
   /** Monotonic ms. */

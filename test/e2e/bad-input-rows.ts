@@ -194,21 +194,21 @@ export const policies: Row[] = [
     what: "a policy that is not JSON",
     args: (place, home) => proxy(home, "--policy", place.file("cut.json")),
     code: 2,
-    says: (place) => `Read the policy ${place.file("cut.json")}: JSON Parse error: Expected '}'`,
+    says: (place) => `Read the policy ${place.file("cut.json")}: line 1: this is not JSON`,
   },
   {
     what: "a policy without a key, told with its JSON path",
     args: (place, home) => proxy(home, "--policy", place.file("no-key.json")),
     code: 2,
     says: (place) =>
-      `Read the policy ${place.file("no-key.json")}: $.tools["write it"].buffered: a buffered tool needs "key", the place of its idempotency key`,
+      `Read the policy ${place.file("no-key.json")}: line 1, $.tools["write it"].buffered: a buffered tool needs "key", the place of its idempotency key`,
   },
   {
     what: "a policy with an unknown member, told with its JSON path",
     args: (place, home) => proxy(home, "--policy", place.file("unknown.json")),
     code: 2,
     says: (place) =>
-      `Read the policy ${place.file("unknown.json")}: $.tools["a"].buffer: is not known; wanted one of buffered, drainFirst, shownWhen, readOnly, key, timeoutMs`,
+      `Read the policy ${place.file("unknown.json")}: line 1, $.tools["a"].buffer: is not known; wanted one of buffered, drainFirst, shownWhen, readOnly, key, timeoutMs`,
   },
 ];
 

@@ -365,7 +365,7 @@ function policyOf(kind: Setting["kind"]): Policy {
       timeoutMs: undefined,
     },
   ]);
-  return { kind, tools: new Map(rows) };
+  return { kind, tools: new Map(rows), limits: {} };
 }
 
 function builtinTools(scopes: readonly string[]) {
