@@ -75,6 +75,14 @@ export const requirements: readonly Requirement[] = [
   kept("P2.13", "A call re-issued because its answer was never seen gets the earlier receipt"),
   kept("P2.14", "An outbox has one owner: a second one is told so and changes nothing"),
   kept("P2.15", "A message id told to the agent is final, whatever happens on the way"),
+  kept(
+    "P2.16",
+    "An accepted write that a damaged file has lost is told to the agent, and the good ones go on",
+  ),
+  kept(
+    "P2.17",
+    "A record that may have taken effect is given up only after the relay was asked about its key, where it can be",
+  ),
 
   kept("P3.1", "tools/list shows only tools whose scope the token has"),
   kept("P3.2", "A hidden tool that is called by name is refused with the reason"),
@@ -99,6 +107,12 @@ export const requirements: readonly Requirement[] = [
   kept("P5.4", "A call of which no byte left is reported as not run"),
   kept("P5.5", "A notice stays until an answer that carried it has been seen"),
   kept("P5.6", "Text of other agents is quoted in an envelope that it cannot close"),
+  kept("P5.7", "What became of an earlier write is answered by its key: committed, rejected or unknown"),
+  kept("P5.8", "An agent whose writes wait for long is told so, before they come back"),
+  kept(
+    "P5.9",
+    "When the relay's database was restored, the agent is told which of its writes may be missing",
+  ),
 
   planned(
     "P6.1",
