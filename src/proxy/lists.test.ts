@@ -131,7 +131,8 @@ describe("P3: what is shown", () => {
       builtin: () => toolDefinitions(["message:send"]),
     });
     closers.push(() => endpoint.close());
-    expect(await listed(endpoint)).toEqual(["relay_send_message", "relay_reply"]);
+    const names = ["relay_send_message", "relay_reply", "relay_operation_status"];
+    expect(await listed(endpoint)).toEqual(names);
   });
 
   test("keeps its order when the upstream does not", async () => {

@@ -39,11 +39,21 @@ async function open(core: Core, ask: Ask): Promise<Outcome> {
 
 function discovered(core: Core, known: JsonObject | undefined): JsonObject {
   const info = isObject(known?._meta) ? known._meta[metaKey.serverInfo] : undefined;
+  const { capabilities, ...words } = offered(core.options, known);
   return {
     supportedVersions: discoverVersions(),
-    ...offered(core.options, known),
+    ...words,
+    capabilities: withoutSubscriptions(capabilities),
     _meta: { [metaKey.serverInfo]: info ?? core.options.serverInfo },
   };
+}
+
+/** Subscriptions carry list changes only: changes of single resources are not followed on the agent's behalf. */
+function withoutSubscriptions(capabilities: unknown): JsonObject {
+  if (!isObject(capabilities)) return {};
+  if (!isObject(capabilities.resources)) return capabilities;
+  const { subscribe: _, ...resources } = capabilities.resources;
+  return { ...capabilities, resources };
 }
 
 function result(value: JsonObject, method: string): JsonObject {

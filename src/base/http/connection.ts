@@ -50,6 +50,8 @@ export class Connection implements CallHolder, ResponseSink {
   /** Monotonic ms until which an idle connection may be used again, and since when it is idle. */
   idleUntil = 0;
   idleSince = 0;
+  /** Wall clock at the begin of the idle time, ms: the monotonic clock stands still while the machine sleeps. */
+  idleSinceWall = 0;
   /** It has carried a request. */
   used = false;
   readonly #options: ConnectionOptions;
@@ -86,6 +88,7 @@ export class Connection implements CallHolder, ResponseSink {
     const ms = hint === undefined ? ours : Math.min(ours, Math.max(hint / 2, hint - 1_000));
     this.idleSince = this.#options.clock.monotonic();
     this.idleUntil = this.idleSince + ms;
+    this.idleSinceWall = this.#options.clock.now();
   }
 
   /** Connects; the owner is told how it ended. Call once. */

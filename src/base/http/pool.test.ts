@@ -143,6 +143,19 @@ describe("reuse", () => {
       client.close();
     });
 
+  test("not after a sleep of the machine, which only the wall clock shows", async () => {
+    await using server = await scriptedServer(always(ok));
+    let slept = 0;
+    const clock = { ...realClock, now: () => realClock.now() + slept };
+    const client = createHttpClient({ origin: `http://127.0.0.1:${server.port}`, clock, limits });
+    await text(client);
+    await text(client);
+    slept = limits.upstreamIdleMs;
+    await text(client);
+    client.close();
+    expect(server.connections.map(({ received }) => received().split("GET").length - 1)).toEqual([2, 1]);
+  });
+
   test("idle connections close in time, earlier when the peer says so", async () => {
     const hinted = "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: 2\r\n\r\nok";
     for (const [response, ms] of [

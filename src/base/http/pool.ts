@@ -94,11 +94,14 @@ export class Pool implements CallHolder, ConnectionOwner {
 
   /** @returns false when no idle connection could take the call at once */
   #carryNow(call: Call): boolean {
-    const now = this.#idle.length === 0 ? 0 : this.#clock.monotonic();
+    if (this.#idle.length === 0) return false;
+    const now = this.#clock.monotonic();
+    const sleptUntil = this.#clock.now() - this.#limits.upstreamIdleMs;
     for (;;) {
       const connection = this.#idle.pop();
       if (connection === undefined) return false;
-      if (connection.idleUntil <= now) connection.close();
+      // A peer forgets connections while this machine sleeps, and cannot say so.
+      if (connection.idleUntil <= now || connection.idleSinceWall <= sleptUntil) connection.close();
       else if (now - connection.idleSince >= doubtMs) {
         this.#doubt(connection);
         return false;
