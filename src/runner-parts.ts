@@ -14,7 +14,8 @@ import type { Log } from "./base/log.ts";
 import { processStart } from "./base/process.ts";
 import { realRandom } from "./base/random.ts";
 import { limits } from "./limits.ts";
-import { listRecords, type OutboxHandle, openOutbox } from "./outbox/outbox.ts";
+import type { OutboxHandle } from "./outbox/outbox.ts";
+import { openOwnOutbox, outboxSources, waitingIn } from "./outboxes.ts";
 import { startEndpoint } from "./proxy/endpoint.ts";
 import { type Endpoint, type EndpointOptions, PortTaken } from "./proxy/options.ts";
 import { relayPolicy } from "./proxy/policy.ts";
@@ -24,7 +25,7 @@ import { agentFolder, type EnrolledCredential, saveCredential } from "./runner/c
 import { createDirectory, type Directory } from "./runner/directory.ts";
 import { type EndpointFile, loadEndpointFile, saveEndpointPort } from "./runner/endpoint-file.ts";
 import { obtainCredential } from "./runner/enrol.ts";
-import { askControl, type LocalPlace, localPlaces, ownedRecords } from "./runner/local.ts";
+import { askControl, type LocalPlace, localPlaces } from "./runner/local.ts";
 import { folderMemory } from "./runner/memory.ts";
 import { openScratch, type Scratch, sweepScratch } from "./runner/scratch.ts";
 import { type TokenKeeper, tokenKeeper } from "./runner/token.ts";
@@ -35,7 +36,6 @@ import type { FeedState } from "./sdk/feed.ts";
 import { mcpPath } from "./wire/api.ts";
 import { RelayError } from "./wire/error.ts";
 import { toolDefinitions } from "./wire/tools.ts";
-import type { RecordView } from "./wire/write.ts";
 
 export type RunnerOptions = {
   home: string;
@@ -98,7 +98,7 @@ export async function openParts(options: RunnerOptions): Promise<Parts> {
   const { log, relayUrl } = options;
   const relay = createClient({ url: relayUrl, token: () => credential.secret });
   const directory = createDirectory(limits.outboxRecordsMax);
-  const outbox = await openOutbox({
+  const outbox = await openOwnOutbox({
     dir: join(folder, "outbox"),
     relayId: credential.relayId,
     agentId: credential.agentId,
@@ -110,6 +110,12 @@ export async function openParts(options: RunnerOptions): Promise<Parts> {
     recipientId: directory.recipientId,
     parentOf: directory.parentOf,
   });
+  const { damage } = outbox;
+  if (damage !== undefined)
+    options.say(
+      `the outbox of ${credential.agentName} was damaged (${damage.why}): ${damage.kept} writes were kept, ` +
+        `${damage.lost} are missing; the damaged file is ${damage.aside}`,
+    );
   let parts: Parts | undefined;
   const tokens = tokenKeeper({
     credential,
@@ -214,8 +220,8 @@ export function openControl(parts: Parts): ControlServer {
     port: saved.port,
     secret: saved.secret,
     sources: {
-      records: () => outbox.records(),
-      status: () => ({
+      ...outboxSources(outbox, { home: options.home, name: options.agentName }),
+      status: async () => ({
         agent: options.agentName,
         relayUrl: options.relayUrl,
         provider: options.provider,
@@ -223,6 +229,7 @@ export function openControl(parts: Parts): ControlServer {
         token: tokens.state(),
         feed: parts.feed,
         outbox: outbox.status(),
+        metrics: await outbox.metrics(),
         endpoint: parts.endpoint?.status(),
       }),
     },
@@ -242,11 +249,16 @@ export type LocalStatus = {
   waiting?: number | undefined;
   oldestAgeMs?: number | undefined;
   tools?: number | undefined;
+  /** How its outbox stands: idle, delivering, waiting, paused, damaged or closed. */
+  outbox?: string | undefined;
+  /** The figures that its control server serves as metrics too. */
+  metrics?: unknown;
 };
 
 const statusSchema = z.object({
   mode: z.string().optional(),
-  outbox: z.object({ depth: z.number(), oldestAgeMs: z.number() }).optional(),
+  outbox: z.object({ depth: z.number(), oldestAgeMs: z.number(), state: z.string() }).optional(),
+  metrics: z.unknown(),
   endpoint: z
     .object({ url: z.string(), upstream: z.object({ reach: z.string() }), visibleTools: z.array(z.string()) })
     .optional(),
@@ -255,39 +267,18 @@ const statusSchema = z.object({
 /** The agents and proxies of a home, running or not. */
 export function localStatus(home: string): Promise<LocalStatus[]> {
   return Promise.all(
-    localPlaces(home).map(async ({ name, kind, folder, outbox }) => {
+    localPlaces(home).map(async (place) => {
+      const { name, kind, folder } = place;
       const answer = statusSchema.safeParse(await askControl(folder, controlPaths.status, controlSignal()));
-      if (!answer.success) return { name, kind, running: false, waiting: await waitingIn(outbox) };
-      const { mode, outbox: queue, endpoint } = answer.data;
+      if (!answer.success) return { name, kind, running: false, waiting: await waitingIn(place) };
+      const { mode, outbox: queue, endpoint, metrics } = answer.data;
       return {
         ...{ name, kind, mode, running: true, url: endpoint?.url, upstream: endpoint?.upstream.reach },
         ...{ waiting: queue?.depth, oldestAgeMs: queue?.oldestAgeMs, tools: endpoint?.visibleTools.length },
+        ...{ outbox: queue?.state, metrics },
       };
     }),
   );
-}
-
-/** The records of every outbox of a home, asked from its owner or read from its file; with the outbox's name. */
-export async function localRecords(
-  home: string,
-  name: string | undefined,
-): Promise<(RecordView & { outbox: string })[]> {
-  const places = localPlaces(home).filter((place) => name === undefined || place.name === name);
-  const lists = await Promise.all(
-    places.map(async (place) => {
-      const records =
-        (await ownedRecords(place.folder, controlSignal())) ?? (await listRecords(place.outbox, limits));
-      return records.map((record) => ({ outbox: place.name, ...record }));
-    }),
-  );
-  return lists.flat();
-}
-
-const waitingStates = ["queued", "sending"];
-
-async function waitingIn(outbox: string): Promise<number | undefined> {
-  const records = await listRecords(outbox, limits).catch(() => undefined);
-  return records?.filter(({ state }) => waitingStates.includes(state)).length;
 }
 
 function controlSignal(): AbortSignal {

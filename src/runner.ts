@@ -14,6 +14,7 @@ import type { Log } from "./base/log.ts";
 import { endRecordedGroup, findProgram, type ProcessIdentity, processStart } from "./base/process.ts";
 import { realRandom } from "./base/random.ts";
 import { limits } from "./limits.ts";
+import { drainHome } from "./outboxes.ts";
 import type { ControlServer } from "./runner/control.ts";
 import { loadEndpointFile } from "./runner/endpoint-file.ts";
 import { type RunnerInfo, readInfoFile, removeInfoFile, writeInfoFile } from "./runner/info-file.ts";
@@ -192,6 +193,16 @@ function follow(parts: Parts): void {
     say(`the relay no longer accepts this runner: ${error instanceof Error ? error.message : String(error)}`);
   };
   void followRelay(parts).catch(told);
+  drainOthers(parts.options.home, log, closing.signal);
+}
+
+/** Looks after what agents of this machine have left that do not run, once this one is on its way. */
+function drainOthers(home: string, log: Log, signal: AbortSignal): void {
+  const failed = (error: unknown) =>
+    log.warn("The writes that others have left were not looked after", { error });
+  void sleep(realClock, limits.orphanSliceMs, signal)
+    .then(() => drainHome(home, log.with({ part: "drain" }), signal))
+    .catch(failed);
 }
 
 async function followRelay(parts: Parts): Promise<void> {

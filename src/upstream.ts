@@ -3,7 +3,7 @@
  * agent's process. What the policy calls bufferable goes through an outbox, everything else is forwarded.
  */
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { realClock } from "./base/clock.ts";
 import { privateFolder } from "./base/file.ts";
 import { createHttpClient } from "./base/http/client.ts";
@@ -12,6 +12,7 @@ import type { Log } from "./base/log.ts";
 import { realRandom } from "./base/random.ts";
 import { type Limits, limits } from "./limits.ts";
 import { type OutboxHandle, openOutbox } from "./outbox/outbox.ts";
+import { outboxSources } from "./outboxes.ts";
 import { upstreamDeliverer } from "./proxy/deliver.ts";
 import { startEndpoint } from "./proxy/endpoint.ts";
 import { type Authorization, type Endpoint, PortTaken, type UpstreamOptions } from "./proxy/options.ts";
@@ -198,10 +199,13 @@ function openControl({ options, folder, outbox }: Parts, endpoint: Endpoint): Co
     port: saved.port,
     secret: saved.secret,
     sources: {
-      records: () => outbox?.records() ?? Promise.resolve([]),
-      status: () => ({
+      ...(outbox === undefined
+        ? { records: () => Promise.resolve([]) }
+        : outboxSources(outbox, { home: options.home, name: basename(folder) })),
+      status: async () => ({
         upstreamUrl: options.upstreamUrl,
         outbox: outbox?.status(),
+        metrics: await outbox?.metrics(),
         endpoint: endpoint.status(),
       }),
     },

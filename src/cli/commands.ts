@@ -30,7 +30,8 @@ type Flags = { json?: boolean };
 /** Adds every command to the program. */
 export function addCommands(program: Command, version: string, setExit: SetExit): void {
   addServing(program, version, setExit);
-  addPeople(program);
+  addPeople(program, setExit);
+  addOutbox(program, setExit);
   addTokens(program);
   for (const command of [program, ...program.commands, ...program.commands.flatMap((c) => c.commands)]) {
     command.exitOverride();
@@ -99,7 +100,7 @@ function addServing(program: Command, version: string, setExit: SetExit): void {
     .action(async (o) => setExit(await (await import("./commands/demo.ts")).demo(o, printer(o))));
 }
 
-function addPeople(program: Command): void {
+function addPeople(program: Command, setExit: SetExit): void {
   program
     .command("status")
     .description("what runs, what waits, what is stuck")
@@ -147,18 +148,67 @@ function addPeople(program: Command): void {
     .addOption(home())
     .addOption(json())
     .action(async (name, o) => (await import("./commands/inbox.ts")).inbox({ ...o, name }, printer(o)));
-  const outbox = program.command("outbox").description("writes of the agents on this machine");
-  outbox
-    .command("ls")
-    .description("what waits, and what has ended in the last day")
-    .option("--name <name>", "only this agent")
-    .option("--all", "also what was sent")
+  program
+    .command("doctor")
+    .description("what is wrong on this machine: relay, clock, disk, permissions, outboxes")
+    .addOption(relay())
     .addOption(home())
     .addOption(json())
     .action(async (o) =>
-      (await import("./commands/outbox.ts")).outboxList({ ...o, home: homeOf(o) }, printer(o)),
+      setExit(await (await import("./commands/doctor.ts")).doctor({ ...o, home: homeOf(o) }, printer(o))),
     );
 }
+
+function addOutbox(program: Command, setExit: SetExit): void {
+  const outbox = program.command("outbox").description("writes of the agents on this machine");
+  const common = (command: Command) =>
+    command.option("--name <name>", "the agent whose outbox it is").addOption(home()).addOption(json());
+  const which = "<record...>";
+  const what = "number, key or message id, from outbox ls";
+  common(outbox.command("ls").description("what waits, and what has ended in the last two days"))
+    .option("--all", "also what was sent")
+    .action(async (o) =>
+      (await import("./commands/outbox.ts")).outboxList({ ...o, home: homeOf(o) }, printer(o)),
+    );
+  common(outbox.command("show").description("one record in full").argument("<record>", what))
+    .option("--body", "also what was written, while it is kept")
+    .action(async (record, o) =>
+      (await import("./commands/outbox.ts")).outboxShow({ ...o, home: homeOf(o), record }, printer(o)),
+    );
+  common(outbox.command("export").description("what waits, with what was written, as JSON lines")).action(
+    async (o) =>
+      (await import("./commands/outbox.ts")).outboxExport({ ...o, home: homeOf(o) }, (text) =>
+        process.stdout.write(text),
+      ),
+  );
+  for (const [action, description] of Object.entries(recordActions))
+    common(outbox.command(action).description(description).argument(which, what)).action(async (records, o) =>
+      setExit(
+        await (await import("./commands/outbox.ts")).outboxAct(
+          { ...o, home: homeOf(o), action, records },
+          printer(o),
+        ),
+      ),
+    );
+  for (const [action, description] of Object.entries(wholeActions))
+    common(outbox.command(action).description(description)).action(async (o) =>
+      setExit(
+        await (await import("./commands/outbox.ts")).outboxAct(
+          { ...o, home: homeOf(o), action, records: [] },
+          printer(o),
+        ),
+      ),
+    );
+}
+
+const recordActions = {
+  drop: "take waiting records out of the queue; the agent gets a notice, and it is written to audit.log",
+  retry: "send records that ended without effect again, each as a new write with a key and id of its own",
+};
+const wholeActions = {
+  pause: "stop delivery, also over restarts; writes are taken and wait",
+  resume: "let delivery go on",
+};
 
 function addTokens(program: Command): void {
   const token = program.command("token").description("tokens of the relay");

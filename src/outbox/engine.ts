@@ -3,6 +3,7 @@
  * arrive together. An error inside it undoes the whole group; a disk error other than "full" closes the file.
  */
 import type { Database } from "bun:sqlite";
+import { type Clock, realClock } from "../base/clock.ts";
 import { type Disk, realDisk } from "./disk.ts";
 import { fileOf, forgetOwner } from "./files.ts";
 import type { Accepted, Ended } from "./marks.ts";
@@ -26,6 +27,7 @@ import type { Counts } from "./verbs.ts";
 /** One outbox file at a time. */
 export class Engine {
   readonly #disk: Disk;
+  readonly #clock: Pick<Clock, "monotonic">;
   #open: OpenFile | undefined;
   #counts: Counts = { records: 0, bytes: 0 };
   #fault: unknown;
@@ -38,9 +40,10 @@ export class Engine {
   #commits = 0;
   #commitMs = 0;
 
-  /** @param disk how much room there is; the real one when nothing else is given */
-  constructor(disk: Disk = realDisk) {
+  /** @param disk how much room there is */
+  constructor(disk: Disk = realDisk, clock: Pick<Clock, "monotonic"> = realClock) {
     this.#disk = disk;
+    this.#clock = clock;
   }
 
   readonly methods: OutboxMethods = {
@@ -88,13 +91,13 @@ export class Engine {
       database.run("BEGIN IMMEDIATE");
       for (const run of runs) run();
       if (this.#fault !== undefined) throw this.#fault;
-      const began = performance.now();
+      const began = this.#clock.monotonic();
       database.run("COMMIT");
       committed = true;
       // After the commit: a write that nobody was told of must not be missed when the process dies in between.
       marks.add(this.#accepted, this.#ended);
       this.#commits += 1;
-      this.#commitMs += performance.now() - began;
+      this.#commitMs += this.#clock.monotonic() - began;
     } catch (error) {
       this.#counts = before;
       throw this.#undo(database, error, committed);

@@ -1,21 +1,35 @@
 /**
  * What a runner tells people's programs on this machine: its status and its outbox. Loopback only, behind the same
- * guards as the proxy and a secret of its own. It never shows a token, an argument or a body.
+ * guards as the proxy and a secret of its own. It never shows a token; what was written only when that is asked for.
  */
 import { bearerCheck, isLoopbackHost, isOwnOrigin } from "../base/http/guard.ts";
 import { limits } from "../limits.ts";
-import type { RecordView } from "../wire/write.ts";
+import type { RecordDetail, RecordView } from "../wire/write.ts";
+import { type ActionReply, type ActionRequest, outboxActions } from "./actions.ts";
 
 /** What the control server can be asked; each answer is JSON. */
 export type ControlSources = {
   status(): unknown;
   records(): Promise<RecordView[]>;
+  /** One record; what was written only with `body`. */
+  record?(id: number, body: boolean): Promise<RecordDetail | undefined>;
+  /** Figures in the Prometheus text format. */
+  metrics?(): Promise<string>;
+  /** Does what a person asks for. */
+  act?(request: ActionRequest): Promise<ActionReply>;
 };
 
 export type ControlServer = { url: string; port: number; close(): void };
 
 /** Paths of the control server. */
-export const controlPaths = { status: "/status", records: "/records" } as const;
+export const controlPaths = {
+  status: "/status",
+  records: "/records",
+  record: "/record",
+  metrics: "/metrics",
+  act: "/act",
+} as const;
+export type ControlPath = (typeof controlPaths)[keyof typeof controlPaths];
 
 /**
  * Serves a runner's status and outbox on 127.0.0.1, at the port before or any other.
@@ -32,11 +46,7 @@ export function startControl(options: {
     if (!isOwnOrigin(request.headers.get("origin"), port)) return refusal(403, "pages may not ask this");
     if (!isAllowed(request.headers.get("authorization")))
       return refusal(401, "the control secret is missing or wrong");
-    if (request.method !== "GET") return refusal(405, "only GET is served");
-    const path = request.url.slice(request.url.indexOf("/", "http://".length));
-    if (path === controlPaths.status) return Response.json(options.sources.status());
-    if (path === controlPaths.records) return Response.json({ records: await options.sources.records() });
-    return refusal(404, `there is no ${path.slice(0, 100)}`);
+    return served(options.sources, request);
   };
   const serve = (port: number) => {
     const server = Bun.serve({
@@ -52,6 +62,43 @@ export function startControl(options: {
   const server = serveOr(serve, options.port);
   const port = server.port ?? 0;
   return { url: `http://127.0.0.1:${port}`, port, close: () => void server.stop(true) };
+}
+
+/** The answer to a request of the owner. */
+async function served(sources: ControlSources, request: Request): Promise<Response> {
+  const path = request.url.slice(request.url.indexOf("/", "http://".length));
+  const [name = "", query = ""] = path.split("?", 2);
+  const asked = new URLSearchParams(query);
+  const wanted = name === controlPaths.act ? "POST" : "GET";
+  if (request.method !== wanted) return refusal(405, `only ${wanted} is served`);
+  switch (name) {
+    case controlPaths.status:
+      return Response.json(await sources.status());
+    case controlPaths.records:
+      return Response.json({ records: await sources.records() });
+    case controlPaths.record: {
+      const [id] = idsIn(asked);
+      const record = id === undefined ? undefined : await sources.record?.(id, asked.get("body") === "1");
+      return record === undefined ? refusal(404, "there is no such record") : Response.json({ record });
+    }
+    case controlPaths.metrics: {
+      const text = (await sources.metrics?.()) ?? "";
+      return new Response(text, { headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" } });
+    }
+    case controlPaths.act: {
+      const action = outboxActions.find((one) => one === asked.get("action"));
+      if (action === undefined || sources.act === undefined) return refusal(404, "there is no such action");
+      return Response.json(await sources.act({ action, ids: idsIn(asked) }));
+    }
+  }
+  return refusal(404, `there is no ${path.slice(0, 100)}`);
+}
+
+function idsIn(asked: URLSearchParams): number[] {
+  return asked
+    .getAll("id")
+    .filter((text) => /^\d{1,15}$/.test(text))
+    .map(Number);
 }
 
 function serveOr<Server>(serve: (port: number) => Server, port: number): Server {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { isMissing, readPrivate } from "../base/file.ts";
 import type { RecordView } from "../wire/write.ts";
-import { controlPaths } from "./control.ts";
+import { type ControlPath, controlPaths } from "./control.ts";
 import { agentFolder, isEnrolled, listCredentials } from "./credential.ts";
 
 /** One outbox folder's owner. */
@@ -31,18 +31,30 @@ export function localPlaces(home: string): LocalPlace[] {
   return [...agents, ...proxies];
 }
 
+/** What is asked of a control server. */
+export type ControlQuestion = {
+  path: ControlPath;
+  method?: "GET" | "POST";
+  /** Members of the query; one that is repeated is a list. */
+  query?: readonly (readonly [string, string])[];
+};
+
 /** What the owner's control server answers; undefined when nobody serves there, or something else does. */
 export async function askControl(
   folder: string,
-  path: (typeof controlPaths)[keyof typeof controlPaths],
+  question: ControlPath | ControlQuestion,
   signal: AbortSignal,
 ): Promise<unknown> {
+  const { path, method = "GET", query = [] } = typeof question === "string" ? { path: question } : question;
+  const search =
+    query.length === 0 ? "" : `?${new URLSearchParams(query.map(([name, value]) => [name, value]))}`;
   const secret = readPrivate(join(folder, "control.secret"))?.trim();
   const saved = readPrivate(join(folder, "control.json"));
   if (secret === undefined || saved === undefined) return undefined;
   const port = portIn(saved);
   if (port === undefined) return undefined;
-  const response = await fetch(`http://127.0.0.1:${port}${path}`, {
+  const response = await fetch(`http://127.0.0.1:${port}${path}${search}`, {
+    method,
     headers: { Authorization: `Bearer ${secret}` },
     redirect: "manual",
     signal,

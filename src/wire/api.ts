@@ -58,6 +58,7 @@ export const operationTable = {
       version: z.string(),
       relayId: z.uuid(),
       generation: z.number().int().positive(),
+      relayTime: z.iso.datetime().optional(),
     }),
   },
   enrolRunner: {

@@ -25,8 +25,18 @@ const everyRoom = [
   "store",
   "sdk",
 ] as const;
-/** The files that join rooms. `runner-parts.ts` is the part of `runner.ts` that opens what stands around the agent. */
-const wirings = ["runner.ts", "runner-parts.ts", "upstream.ts", "server.ts", "host.ts"] as const;
+/**
+ * The files that join rooms. `runner-parts.ts` is the part of `runner.ts` that opens what stands around the agent,
+ * `outboxes.ts` is about all outboxes of a machine.
+ */
+const wirings = [
+  "runner.ts",
+  "runner-parts.ts",
+  "outboxes.ts",
+  "upstream.ts",
+  "server.ts",
+  "host.ts",
+] as const;
 const wiring: Room = { imports: [...shared, ...everyRoom, "package.json"], packages: [] };
 
 /** Every entry of src/. An entry that is not here may not exist. */
@@ -52,9 +62,10 @@ export const rooms: Readonly<Record<string, Room>> = {
     imports: [...shared, "sdk", ...wirings, "package.json", "examples/demo"],
     packages: ["commander"],
   },
-  "runner.ts": { ...wiring, imports: [...wiring.imports, "runner-parts.ts"] },
-  "runner-parts.ts": { ...wiring, packages: ["zod"] },
-  "upstream.ts": wiring,
+  "runner.ts": { ...wiring, imports: [...wiring.imports, "runner-parts.ts", "outboxes.ts"] },
+  "runner-parts.ts": { ...wiring, imports: [...wiring.imports, "outboxes.ts"], packages: ["zod"] },
+  "outboxes.ts": { ...wiring, packages: ["zod"] },
+  "upstream.ts": { ...wiring, imports: [...wiring.imports, "outboxes.ts"] },
   "server.ts": wiring,
   "host.ts": wiring,
   "index.ts": { imports: [...shared, "sdk"], packages: [] },

@@ -68,7 +68,7 @@ async function finish(runner: Runner, say: (line: string) => void): Promise<numb
   const { left, folder } = await runner.close();
   if (left > 0) {
     say(
-      `${left} writes of ${runner.agentName} wait in ${folder}; the next run of ${runner.agentName} delivers them`,
+      `${left} writes of ${runner.agentName} wait in ${folder}; the next 'up' or 'run' on this machine delivers them`,
     );
   }
   return runnerExitCode(end);

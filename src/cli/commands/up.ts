@@ -1,5 +1,6 @@
 /** `agent-relay up`: the relay in the foreground until SIGINT or SIGTERM. */
 import { existsSync } from "node:fs";
+import { drainHome } from "../../outboxes.ts";
 import { startServer } from "../../server.ts";
 import type { Printer } from "../print.ts";
 import { stderrLog, untilStopped } from "../process.ts";
@@ -30,6 +31,13 @@ export async function up(options: UpOptions, print: Printer): Promise<void> {
   print.line(`  ${program} send alice 'Hello'    ${program} inbox alice    ${program} status`);
   print.line();
   print.line(print.dim("Ctrl-C stops the relay; agents go on and their writes wait for it."));
+  const ending = new AbortController();
+  const log = stderrLog(options.logLevel);
+  const drained = drainHome(options.home, log, ending.signal).catch((error: unknown) => {
+    log.warn("The writes that agents have left were not looked after", { error });
+  });
   await stopped;
+  ending.abort();
   await server.close();
+  await drained;
 }

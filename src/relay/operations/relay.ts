@@ -2,11 +2,12 @@
 import { timeText } from "../relay.ts";
 import type { Operation } from "./operation.ts";
 
-export const getRelay: Operation<"getRelay"> = async ({ store, version }) => ({
+export const getRelay: Operation<"getRelay"> = async ({ store, version, clock }) => ({
   product: "agent-relay",
   version,
   relayId: store.identity.relayId,
   generation: store.identity.generation,
+  relayTime: timeText(clock.now()),
 });
 
 export const getStatus: Operation<"getStatus"> = async ({ store, hub, version, startedAt }) => ({
