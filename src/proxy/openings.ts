@@ -71,7 +71,7 @@ export function offered(options: EndpointOptions, result: JsonObject | undefined
   };
 }
 
-/** The versions a discover result names: those of the upstream that we speak, and always the modern one. */
+/** The versions a discover result names: modern ones only, whatever the upstream speaks; legacy ones are negotiated by `initialize`. */
 export function discoverVersions(): string[] {
   return supportedVersions.filter((version) => version === modernVersion);
 }

@@ -1,6 +1,6 @@
 /**
  * What a server on loopback checks before it looks at a request: who was addressed, who asks, and how large it is.
- * Pure but for reading the body. Shared by the proxy and every control server.
+ * Pure but for reading the body. Shared by the proxy, the relay and every control server.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 
