@@ -83,6 +83,7 @@ export const requirements: readonly Requirement[] = [
     "P2.17",
     "A record that may have taken effect is given up only after the relay was asked about its key, where it can be",
   ),
+  kept("P2.18", "Writes whose runner has ended are delivered by whoever starts next on the machine"),
 
   kept("P3.1", "tools/list shows only tools whose scope the token has"),
   kept("P3.2", "A hidden tool that is called by name is refused with the reason"),
@@ -113,6 +114,7 @@ export const requirements: readonly Requirement[] = [
     "P5.9",
     "When the relay's database was restored, the agent is told which of its writes may be missing",
   ),
+  kept("P5.10", "What people do to an outbox is written down before it is done, or not done"),
 
   planned(
     "P6.1",
