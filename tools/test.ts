@@ -85,6 +85,9 @@ async function runFile({ root, options }: Request, file: string): Promise<Totals
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
     console.log(`${totals.failed > 0 ? "FAILED" : "ok    "} ${file} (${totals.passed} passed, ${seconds} s)`);
     if (totals.failed > 0 || process.env.AGENT_RELAY_TEST_OUTPUT === "1") console.log(`${out}${err}`);
+    else
+      for (const line of `${out}${err}`.split("\n"))
+        if (line.startsWith("figures ")) console.log(`       ${line}`);
     return totals;
   } finally {
     rmSync(folder, { recursive: true, force: true });

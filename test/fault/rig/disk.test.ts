@@ -165,7 +165,7 @@ describe("T12: [P2.12] syncs, writes and reads that fail", () => {
     "EIO of a read",
     async () => {
       const { injected, codes, verdict } = await failing(
-        { calls: "pread64", error: "EIO", when: "40+31" },
+        { calls: "pread64", error: "EIO", when: "20+7" },
         third(),
       );
       report("T12", "EIO of a read", { figures: { injected, ...codes }, verdict });

@@ -36,7 +36,7 @@ export const sizes = {
   /** Writes for each of four ends of a token. */
   T15: { pr: 50, night: 300 },
   /** Rounds in which two processes want one store. */
-  T16: { pr: 50, night: 500 },
+  T16: { pr: 30, night: 500 },
   /** Poison records. */
   T19: { pr: 20, night: 100 },
   /** Writes that are refused after an outage. */
