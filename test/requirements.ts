@@ -146,4 +146,5 @@ export const requirements: readonly Requirement[] = [
     "C.9",
     "The program is started from any directory, through a symlink and after npm ci --ignore-scripts",
   ),
+  kept("C.10", "People see and act on the outboxes of a machine, whether their owner runs or not"),
 ];
