@@ -58,7 +58,7 @@ test(
 );
 
 test(
-  "T22: [P2.9] an outbox process that is stopped while calls time out and the relay is killed goes on without harm",
+  "T22: [P2.4] an outbox process that is stopped while calls time out and the relay is killed goes on without harm",
   async () => {
     await using rig = await Rig.open();
     const [lane, other] = await rig.startLanes(2, { limits: { deliveryAttemptMs: 300 } });

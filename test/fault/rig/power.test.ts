@@ -185,13 +185,19 @@ function damage(files: Map<string, Buffer>, random: Random): void {
   files.set(path, bytes);
 }
 
+/** One after another: all of them at once would not fit into memory. */
+function* damaged(images: Iterable<Image>, random: Random): Generator<Image> {
+  for (const image of images) {
+    damage(image.files, random);
+    yield image;
+  }
+}
+
 needs("strace")(
   "T10: [P2.12] flipped bits and cut files: it opens or says why not, and no loss is silent",
   async () => {
     const random = seededRandom(seed + 1);
-    const images = [...imagesOf(full, sizeOf("T10"), random)];
-    for (const { files } of images) damage(files, random);
-    const opened = await openAll(images);
+    const opened = await openAll(damaged(imagesOf(full, sizeOf("T10"), random), random));
     const count = (holds: (one: Opened) => boolean) => opened.filter(holds).length;
     const silent = opened.filter(({ lost, told }) => lost.length > 0 && !told);
     report("T10", "flipped bits and cut files", {
@@ -206,7 +212,7 @@ needs("strace")(
     expect(silent).toEqual([]);
     expect(opened.filter(({ takes }) => !takes)).toEqual([]);
     // Else the damage was too little to say anything.
-    expect(count(({ told }) => told)).toBeGreaterThan(images.length / 10);
+    expect(count(({ told }) => told)).toBeGreaterThan(opened.length / 10);
     expect(readdirSync(folder).filter((name) => name.startsWith("image-"))).toEqual([]);
   },
   limitMs,
