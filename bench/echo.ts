@@ -1,5 +1,5 @@
 /**
- * The upstream of the bench: the smallest MCP server (2026-07-28) that a proxy can front, in a process of its own.
+ * The upstream of the bench: the smallest MCP server (both eras) that a proxy can front, in a process of its own.
  * Prints its address as JSON and echoes a text; it validates nothing, so that what is measured is the way to it.
  */
 const tool = {
@@ -20,6 +20,12 @@ function resultOf(call: Call): Record<string, unknown> | undefined {
       return { tools: [tool], ...cache };
     case "server/discover":
       return { supportedVersions: ["2026-07-28"], capabilities: { tools: { listChanged: false } }, ...cache };
+    case "initialize":
+      return {
+        protocolVersion: "2025-11-25",
+        capabilities: { tools: {} },
+        serverInfo: { name: "echo", version: "1.0.0" },
+      };
     case "ping":
       return {};
     default:
@@ -34,6 +40,7 @@ const server = Bun.serve({
   async fetch(request) {
     if (request.method !== "POST") return new Response(null, { status: 405 });
     const call = (await request.json()) as Call;
+    if (call.id === undefined) return new Response(null, { status: 202 });
     const result = resultOf(call);
     if (result === undefined) {
       const error = { code: -32601, message: `Method ${call.method} is not known` };

@@ -70,18 +70,26 @@ export function markdown(figures: readonly Figures[]): string {
   return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n");
 }
 
-/** The two ratios that have a budget, of the medians: added latency of one client on one core, throughput at 32. */
-export function ratios(figures: readonly Figures[]): { addedLatency: number; throughput: number } {
-  const median = (path: string, clients: number, pick: (row: Figures) => Spread) => {
+/** Of the medians: added latency of one client, on one core and on all, and throughput at 32; relative to nginx. */
+export function ratios(figures: readonly Figures[]): {
+  addedLatency: number;
+  addedLatencyAllCores: number;
+  throughput: number;
+} {
+  const median = (which: Pick<Round, "path" | "clients" | "oneCore">, pick: (row: Figures) => Spread) => {
+    const { path, clients, oneCore } = which;
     const row = figures.find(
-      (one) => one.path === path && one.clients === clients && one.oneCore === (clients === 1),
+      (one) => one.path === path && one.clients === clients && one.oneCore === oneCore,
     );
     return row === undefined ? Number.NaN : pick(row).median;
   };
-  const p50 = (path: string) => median(path, 1, (row) => row.p50);
-  const perSecond = (path: string) => median(path, 32, (row) => row.perSecond);
+  const added = (path: string, oneCore: boolean) =>
+    median({ path, clients: 1, oneCore }, (row) => row.p50) -
+    median({ path: "direct", clients: 1, oneCore }, (row) => row.p50);
+  const perSecond = (path: string) => median({ path, clients: 32, oneCore: false }, (row) => row.perSecond);
   return {
-    addedLatency: (p50("agent-relay") - p50("direct")) / (p50("nginx") - p50("direct")),
+    addedLatency: added("agent-relay", true) / added("nginx", true),
+    addedLatencyAllCores: added("agent-relay", false) / added("nginx", false),
     throughput: perSecond("agent-relay") / perSecond("nginx"),
   };
 }

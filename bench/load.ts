@@ -11,6 +11,8 @@ const orderSchema = z.object({
   clients: z.number().int().positive(),
   warmupMs: z.number().positive(),
   measureMs: z.number().positive(),
+  /** `legacy`: every client opens a session first, as the peers want it. */
+  era: z.enum(["modern", "legacy"]).default("modern"),
 });
 type Order = z.infer<typeof orderSchema>;
 
@@ -25,20 +27,38 @@ export type Measurement = {
 
 const head = Buffer.from("content-length:");
 
-/** The request as bytes: about 200 of arguments and envelope, as an agent of 2026-07-28 sends it. */
-function requestBytes(order: Order): Buffer {
+const envelope = {
+  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+  "io.modelcontextprotocol/clientCapabilities": {},
+};
+
+/** The session of one legacy client; undefined where the server gives none. */
+async function openSession(order: Order): Promise<string | undefined> {
+  const headers = {
+    authorization: `Bearer ${order.secret}`,
+    "content-type": "application/json",
+    accept: "application/json, text/event-stream",
+  };
+  const clientInfo = { name: "load", version: "1" };
+  const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo };
+  const post = (body: unknown, more: Record<string, string> = {}) =>
+    fetch(order.url, { method: "POST", headers: { ...headers, ...more }, body: JSON.stringify(body) });
+  const opened = await post({ jsonrpc: "2.0", id: 0, method: "initialize", params });
+  await opened.text();
+  const session = opened.headers.get("mcp-session-id") ?? undefined;
+  const own = session === undefined ? {} : { "mcp-session-id": session };
+  await (await post({ jsonrpc: "2.0", method: "notifications/initialized" }, own)).text();
+  return session;
+}
+
+/** The request as bytes: about 200 of arguments and envelope, as an agent of either era sends it. */
+function requestBytes(order: Order, session: string | undefined): Buffer {
+  const modern = order.era === "modern";
   const body = JSON.stringify({
     jsonrpc: "2.0",
     id: 1,
     method: "tools/call",
-    params: {
-      name: "echo",
-      arguments: { text: "x".repeat(64) },
-      _meta: {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
-      },
-    },
+    params: { name: "echo", arguments: { text: "x".repeat(64) }, ...(modern ? { _meta: envelope } : {}) },
   });
   const url = new URL(order.url);
   const lines = [
@@ -47,9 +67,10 @@ function requestBytes(order: Order): Buffer {
     `Authorization: Bearer ${order.secret}`,
     "Content-Type: application/json",
     "Accept: application/json, text/event-stream",
-    "MCP-Protocol-Version: 2026-07-28",
-    "Mcp-Method: tools/call",
-    "Mcp-Name: echo",
+    ...(modern
+      ? ["MCP-Protocol-Version: 2026-07-28", "Mcp-Method: tools/call", "Mcp-Name: echo"]
+      : ["MCP-Protocol-Version: 2025-11-25"]),
+    ...(session === undefined ? [] : [`Mcp-Session-Id: ${session}`]),
     `Content-Length: ${Buffer.byteLength(body)}`,
   ];
   return Buffer.from(`${lines.join("\r\n")}\r\n\r\n${body}`);
@@ -108,7 +129,9 @@ async function client(
 }
 
 async function measure(order: Order): Promise<Measurement> {
-  const request = requestBytes(order);
+  const sessions =
+    order.era === "legacy" ? Array.from({ length: order.clients }, () => openSession(order)) : [];
+  const opened = await Promise.all(sessions);
   const begin = performance.now() + order.warmupMs;
   const end = begin + order.measureMs;
   const took: number[] = [];
@@ -122,7 +145,8 @@ async function measure(order: Order): Promise<Measurement> {
       if (!ok) failed += 1;
     },
   };
-  await Promise.all(Array.from({ length: order.clients }, () => client(order, request, times)));
+  const requests = Array.from({ length: order.clients }, (_, index) => requestBytes(order, opened[index]));
+  await Promise.all(requests.map((request) => client(order, request, times)));
   took.sort((a, b) => a - b);
   const at = (share: number) =>
     took[Math.min(took.length - 1, Math.floor(took.length * share))] ?? Number.NaN;

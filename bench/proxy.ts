@@ -181,7 +181,7 @@ function conclude(
   const figures = settings.flatMap((setting) =>
     paths.map(({ name }) => figuresOf(rounds, { path: name, ...setting })),
   );
-  const { addedLatency, throughput } = ratios(figures);
+  const { addedLatency, addedLatencyAllCores, throughput } = ratios(figures);
   const memory = paths
     .flatMap(({ name, program }) =>
       program === undefined ? [] : [`${name} ${residentMiB(program.pid).toFixed(0)} MiB`],
@@ -192,7 +192,7 @@ function conclude(
     "",
     `Median of ${run.roundCount} rounds (least–greatest), ${run.measureMs / 1000} s each after 0.5 s warm-up; ${cpus().length} cores shared by load, proxy and upstream.`,
     "",
-    `- Added latency at 1 client, all on one core, relative to nginx: ${addedLatency.toFixed(2)} ×.`,
+    `- Added latency at 1 client, relative to nginx: ${addedLatency.toFixed(2)} × all on one core, ${addedLatencyAllCores.toFixed(2)} × over all cores.`,
     `- Throughput at 32 clients, relative to nginx: ${throughput.toFixed(2)} ×.`,
     `- Resident memory after the run: ${memory}.`,
   ].join("\n");
