@@ -48,6 +48,17 @@ describe("C: [C.9] the program starts", () => {
     expect(await world.cli(["--version"], { cwd: "/" })).toEqual(says);
   });
 
+  test("P3: [P3.8] a folder's .env and bunfig.toml neither name a relay nor run code", async () => {
+    const folder = join(world.folder, "hostile");
+    mkdirSync(folder);
+    writeFileSync(join(folder, ".env"), "AGENT_RELAY_URL=http://relay.invalid\n");
+    writeFileSync(join(folder, "bunfig.toml"), 'preload = ["./code.ts"]\n');
+    writeFileSync(join(folder, "code.ts"), 'console.error("foreign code ran");\n');
+    expect(await world.cli(["--version"], { cwd: folder })).toEqual(says);
+    const asked = await world.cli(["agents", "--home", join(world.folder, "none")], { cwd: folder });
+    expect(asked.stderr).toStartWith("agent-relay: Find the relay: none runs from");
+  });
+
   test("through a chain of symlinks, absolute and relative", async () => {
     mkdirSync(join(world.folder, "links"));
     symlinkSync(program, join(world.folder, "links/absolute"));
