@@ -1,9 +1,7 @@
 /**
- * Runs worlds from the command line.
- * @example tools/bun test/sim/run.ts --seed 42 --ops 60
+ * Runs worlds from the command line: one world with its trace, or many with their sums.
+ * @example tools/bun test/sim/run.ts --seed 42 --ops 60 --trace
  */
-import { existsSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
 import { tapRecords } from "./tap.ts";
 
@@ -13,35 +11,30 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     seeds: { type: "string", default: "1" },
     ops: { type: "string", default: "60" },
-    trace: { type: "boolean", default: false },
     bug: { type: "string" },
+    trace: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
   },
 });
-const { runWorld } = await import("./world.ts");
-const { addCounts, machineCells, tableOf } = await import("./coverage.ts");
 const { bugs } = await import("./bugs.ts");
-const planted = Object.entries(bugs).find(([name]) => name === values.bug)?.[1].patch;
-if (values.bug !== undefined && planted === undefined)
-  throw new Error(`Plant "${values.bug}": there is ${Object.keys(bugs).join(", ")}`);
-const folder = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
-const first = Number(values.seed);
-const ops = Number(values.ops);
-const cells = {};
-const faults = {};
-const failures = {};
-let bad = 0;
-for (let seed = first; seed < first + Number(values.seeds); seed += 1) {
-  const patch = planted ?? {};
-  const result = await runWorld({ seed, ops, folder, patch, keep: values.trace || Number(values.seeds) === 1 });
-  if (values.trace) console.log(result.lines.join("\n"));
-  if (Number(values.seeds) === 1) console.log(result.sizes, result.digest);
-  addCounts(cells, result.coverage.cells);
-  addCounts(faults, result.coverage.faults);
-  addCounts(failures, result.coverage.failures);
-  if (result.violations.length > 0) bad += 1;
-  for (const { kind, what } of result.violations) console.log(`seed ${seed} ${kind}: ${what}`);
+const { reportOf } = await import("./report.ts");
+const { runWorlds, worldsFolder } = await import("./sums.ts");
+const { runWorld } = await import("./world.ts");
+
+const bug = Object.entries(bugs).find(([name]) => name === values.bug)?.[1];
+if (values.bug !== undefined && bug === undefined)
+  throw new Error(`Plant "${values.bug}": there is no such bug; there is ${Object.keys(bugs).join(", ")}`);
+const patch = bug?.patch ?? {};
+const [seed, seeds, ops] = [Number(values.seed), Number(values.seeds), Number(values.ops)];
+
+if (values.trace) {
+  const { lines, digest, violations } = await runWorld({ seed, ops, patch, folder: worldsFolder(), keep: true });
+  console.log(lines.join("\n"));
+  console.log(`trace ${digest}`);
+  for (const { kind, what } of violations) console.log(`${kind}: ${what}`);
+  process.exitCode = violations.length === 0 ? 0 : 1;
+} else {
+  const sums = await runWorlds({ seed, seeds, ops, patch });
+  console.log(values.json ? JSON.stringify(sums) : reportOf(sums, ops));
+  process.exitCode = values.json || sums.wrong.length === 0 ? 0 : 1;
 }
-console.log(tableOf(cells, machineCells));
-console.log(failures, faults);
-console.log(`${bad} of ${values.seeds} worlds are wrong`);
-process.exitCode = bad === 0 ? 0 : 1;

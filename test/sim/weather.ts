@@ -89,6 +89,9 @@ export function climateOf(seed: number): Climate {
       deliveryAttemptMs: 4_000,
       probeDurationMs: 15_000,
       probeAttemptMs: 1_000,
+      // Room is kept and the disk of the machine is not asked: its real state must not change a world.
+      outboxReserveBytes: 4_096,
+      outboxFreeBytesMin: 0,
     },
     paceMs: chance.of([40, 150, 500]),
   };
