@@ -108,7 +108,10 @@ export const requirements: readonly Requirement[] = [
   kept("P5.4", "A call of which no byte left is reported as not run"),
   kept("P5.5", "A notice stays until an answer that carried it has been seen"),
   kept("P5.6", "Text of other agents is quoted in an envelope that it cannot close"),
-  kept("P5.7", "What became of an earlier write is answered by its key: committed, rejected or unknown"),
+  kept(
+    "P5.7",
+    "What became of an earlier write is answered by its key: queued or given up here, committed, rejected or unknown",
+  ),
   kept("P5.8", "An agent whose writes wait for long is told so, before they come back"),
   kept(
     "P5.9",

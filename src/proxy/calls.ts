@@ -19,6 +19,7 @@ import type { Ask } from "./ask.ts";
 import type { Core } from "./core.ts";
 import { forward } from "./forward.ts";
 import { refusal } from "./narrow.ts";
+import { asksOutbox, localStatus } from "./operation-status.ts";
 import type { ToolPolicy } from "./policy.ts";
 import type { HeaderList } from "./upstream-call.ts";
 
@@ -30,7 +31,8 @@ export function callTool(core: Core, ask: Ask): Promise<Outcome> {
   const { name, arguments: given = {} } = ask.message.params;
   if (typeof name === "string" && isObject(given) && gateOpen(core, name)) {
     const row = core.options.policy.tools.get(name);
-    if (row === undefined || !(row.buffered || row.drainFirst)) return pass(core, ask, { name, given, row });
+    const straight = row === undefined || !(row.buffered || row.drainFirst || asksOutbox(core, name));
+    if (straight) return pass(core, ask, { name, given, row });
   }
   return callWithCare(core, ask);
 }
@@ -45,6 +47,10 @@ async function callWithCare(core: Core, ask: Ask): Promise<Outcome> {
   const { outbox } = core.options;
   if (row?.buffered === true && outbox !== undefined && !isContinuation(ask.message.params)) {
     return write(core, ask, { name, given, outbox });
+  }
+  if (asksOutbox(core, name)) {
+    const known = await localStatus(core, ask, given);
+    if (known !== undefined) return known;
   }
   if (row?.drainFirst === true && outbox !== undefined) {
     const drained = await outbox.drained(core.options.limits.drainFirstMs);
