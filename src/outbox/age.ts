@@ -10,6 +10,8 @@ export type Ages = {
   heard(relayTimeMs: number): void;
   /** Age in ms by the clocks that can be believed; half of what a wall clock says that nothing confirms. */
   of(enqueuedAt: number): number;
+  /** The greatest age in ms that any clock says; endless before there was any contact. */
+  most(enqueuedAt: number): number;
 };
 
 /** Ages as seen by a process that begins now. */
@@ -17,18 +19,24 @@ export function createAges(clock: Clock, limits: Pick<Limits, "clockJumpMs">): A
   const began = { wall: clock.now(), monotonic: clock.monotonic() };
   let relay: { time: number; monotonic: number } | undefined;
   let contact = false;
+  const wallAge = (enqueuedAt: number) => Math.max(0, clock.now() - enqueuedAt);
+  const relayAge = (from: { time: number; monotonic: number }, enqueuedAt: number) =>
+    Math.max(0, from.time + clock.monotonic() - from.monotonic - enqueuedAt);
   return {
     heard(relayTimeMs) {
       contact = true;
       if (relayTimeMs > 0) relay = { time: relayTimeMs, monotonic: clock.monotonic() };
     },
     of(enqueuedAt) {
-      const wall = Math.max(0, clock.now() - enqueuedAt);
+      const wall = wallAge(enqueuedAt);
       const since = clock.monotonic() - began.monotonic;
       const steady = Math.abs(clock.now() - began.wall - since) <= limits.clockJumpMs;
-      if (relay !== undefined)
-        return Math.min(wall, Math.max(0, relay.time + clock.monotonic() - relay.monotonic - enqueuedAt));
+      if (relay !== undefined) return Math.min(wall, relayAge(relay, enqueuedAt));
       return contact || (steady && enqueuedAt >= began.wall) ? wall : wall / 2;
+    },
+    most(enqueuedAt) {
+      if (relay === undefined) return contact ? wallAge(enqueuedAt) : Number.POSITIVE_INFINITY;
+      return Math.max(wallAge(enqueuedAt), relayAge(relay, enqueuedAt));
     },
   };
 }

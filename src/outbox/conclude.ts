@@ -52,8 +52,12 @@ export function concluder(parts: ConcludeParts): Conclude {
         const { code, detail } = known;
         apply(entry, { type: "rejected", code, detail: `${code}: ${detail}`, neverSeen: true });
       } else {
-        const remembers = answers !== undefined && ages.of(entry.enqueuedAt) < answers.keyWindowMs;
-        apply(entry, { ...eventOf(entry), ...(remembers ? { neverSeen: true } : {}) });
+        // "Never seen" is only the word of a relay that would still remember: by every clock, and by its own answer.
+        const event = eventOf(entry);
+        const forgot = event.type === "rejected" && event.code === "key_expired";
+        const remembers =
+          answers !== undefined && !forgot && ages.most(entry.enqueuedAt) < answers.keyWindowMs;
+        apply(entry, { ...event, ...(remembers ? { neverSeen: true } : {}) });
       }
     }
   };
