@@ -10,7 +10,13 @@ import type { Parts } from "./parts.ts";
 import type { Reply, Runner } from "./runner.ts";
 
 /** What agents of a world do, from 0 to 1. */
-export type Manners = { aborts: number; unknownRecipients: number; poison: number; callIds: number; ownKeys: number };
+export type Manners = {
+  aborts: number;
+  unknownRecipients: number;
+  poison: number;
+  callIds: number;
+  ownKeys: number;
+};
 
 type Errand = {
   intent: Intent;
@@ -50,7 +56,7 @@ export class Agent {
     if (errand === undefined) return;
     this.#parts.ledger.intents.push(errand.intent);
     this.busy += 1;
-    this.#run(errand).finally(() => {
+    void this.#run(errand).finally(() => {
       this.busy -= 1;
     });
   }
@@ -96,10 +102,14 @@ export class Agent {
     const { poison, unknownRecipients, callIds, ownKeys } = this.#manners;
     const count = ++this.#intents;
     const text = `${name}-${count}${chance.is(poison) ? " poison" : ""}`;
-    const to = chance.is(unknownRecipients) ? "nobody" : (this.#others[chance.below(this.#others.length)] ?? agent);
+    const to = chance.is(unknownRecipients)
+      ? "nobody"
+      : (this.#others[chance.below(this.#others.length)] ?? agent);
     const isReply = this.#lastRead !== undefined && chance.is(0.15);
     const tool = isReply ? "relay_reply" : "relay_send_message";
-    const given: WriteCall["arguments"] = isReply ? { messageId: this.#lastRead, body: text } : { to, body: text };
+    const given: WriteCall["arguments"] = isReply
+      ? { messageId: this.#lastRead, body: text }
+      : { to, body: text };
     const callId = chance.is(callIds) ? `claude:${name}:${count}` : undefined;
     const isOwn = chance.is(ownKeys);
     const taken = isOwn && chance.is(0.2) ? this.#ownKey : undefined;
@@ -121,7 +131,12 @@ export class Agent {
     const count = ++this.#intents;
     const intent: Intent = { id: `${name}-${count}`, agent, text, conflict: false, calls: 0, told: [] };
     const to = this.#others[0] ?? agent;
-    const call = { tool: "relay_send_message", arguments: { to, body: text }, key: undefined, callId: undefined };
+    const call = {
+      tool: "relay_send_message",
+      arguments: { to, body: text },
+      key: undefined,
+      callId: undefined,
+    };
     return { intent, call, left: 6, starts };
   }
 
@@ -157,7 +172,7 @@ export class Agent {
     };
     const forget = runner.onDeath(() => end(false));
     if (chance.is(this.#manners.aborts)) clock.after(chance.wait(200), () => end(false));
-    runner.write({ ...call, session }).then((reply) => {
+    void runner.write({ ...call, session }).then((reply) => {
       clock.after(chance.between(0.1, 2), () => {
         if (over || session !== this.#sessionName()) {
           reply.abort();
@@ -183,9 +198,13 @@ export class Agent {
     const { receipt } = reply.answer;
     intent.told.push({ at: clock.now(), receipt });
     const words = `${receipt.delivery} ${receipt.messageId} ${receipt.replayed === true ? "replayed" : ""}`;
-    ledger.trace(clock.monotonic(), `${name} told ${intent.id} ${words} ${receipt.reason?.split(":")[0] ?? ""}`);
+    ledger.trace(
+      clock.monotonic(),
+      `${name} told ${intent.id} ${words} ${receipt.reason?.split(":")[0] ?? ""}`,
+    );
     const repeated = this.#repeated;
-    if (repeated === undefined || repeated.text !== intent.text || intent.told.length !== intent.calls) return;
+    if (repeated === undefined || repeated.text !== intent.text || intent.told.length !== intent.calls)
+      return;
     // The next request of the session shows that this answer was seen.
     repeated.seen = this.poll();
   }

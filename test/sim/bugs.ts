@@ -5,7 +5,13 @@
 import { Database } from "bun:sqlite";
 import { existsSync } from "node:fs";
 import { fileOf } from "../../src/outbox/files.ts";
-import type { LifeChange, LoadRequest, NewRecord, OutboxMethods, SaveRequest } from "../../src/outbox/rows.ts";
+import type {
+  LifeChange,
+  LoadRequest,
+  NewRecord,
+  OutboxMethods,
+  SaveRequest,
+} from "../../src/outbox/rows.ts";
 import { asId, uuidV7 } from "../../src/wire/id.ts";
 import type { LaneRecord } from "../../src/wire/lane.ts";
 import type { Deliverer } from "../../src/wire/write.ts";
@@ -96,7 +102,6 @@ function newestFirst(inner: Deliverer): Deliverer {
   };
 }
 
-
 /** Ends the records in the file when they are marked for sending, or stored as marked. */
 function endAtMark({ method, argument: given, value, methods }: Answered): unknown {
   const stored = value as { status?: string; id?: number };
@@ -105,7 +110,11 @@ function endAtMark({ method, argument: given, value, methods }: Answered): unkno
   if (ids.length === 0) return value;
   const life = { state: "sent", attempts: 1, ambiguous: false, failures: 0 } as const;
   const end = { at: 0, result: undefined, notice: undefined };
-  const changes = ids.map((id) => ({ id, life: { ...life, firstFailureAt: undefined, detail: undefined }, end }));
+  const changes = ids.map((id) => ({
+    id,
+    life: { ...life, firstFailureAt: undefined, detail: undefined },
+    end,
+  }));
   methods.save({ changes, seenRecords: [], seenNotices: [], now: 0 });
   return value;
 }
@@ -113,7 +122,10 @@ function endAtMark({ method, argument: given, value, methods }: Answered): unkno
 function forgetAmbiguity(method: string, given: unknown): unknown {
   if (method !== "save") return given;
   const request = given as SaveRequest;
-  const changes = request.changes.map((change) => ({ ...change, life: { ...change.life, ambiguous: false } }));
+  const changes = request.changes.map((change) => ({
+    ...change,
+    life: { ...change.life, ambiguous: false },
+  }));
   return { ...request, changes };
 }
 

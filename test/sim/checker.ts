@@ -106,8 +106,10 @@ function told(intent: Intent, { places, noticed, ledger }: Facts): Violation[] {
       .filter((other) => other.receipt.messageId === id)
       .map((other) => other.receipt.delivery);
     const about = `${intent.id}, message ${id}, was told ${delivery} ${reason}`;
-    if (delivery === "sent" && !isCommitted) return [{ kind: "lost", what: `${about} and is not at the relay` }];
-    const isTold = isCommitted || notices.length > 0 || ends.some((end) => end !== "queued" && end !== "sent");
+    if (delivery === "sent" && !isCommitted)
+      return [{ kind: "lost", what: `${about} and is not at the relay` }];
+    const isTold =
+      isCommitted || notices.length > 0 || ends.some((end) => end !== "queued" && end !== "sent");
     if (delivery === "queued" && !isTold) return [{ kind: "lost", what: `${about} and nothing came of it` }];
     if ((delivery === "rejected" || isEnd(reason)) && isCommitted && !ledger.copied.has(id))
       return [{ kind: "lie", what: `${about} and is at the relay` }];
@@ -130,7 +132,9 @@ function isEnd(reason = ""): boolean {
 }
 
 function isToldVoid({ intents }: Ledger, id: string): boolean {
-  return intents.some(({ told }) => told.some(({ receipt }) => receipt.messageId === id && isEnd(receipt.reason)));
+  return intents.some(({ told }) =>
+    told.some(({ receipt }) => receipt.messageId === id && isEnd(receipt.reason)),
+  );
 }
 
 function isVoid(reason: string): boolean {
@@ -146,7 +150,8 @@ function inverted({ store, taken }: Lineage, { ledger, places, noticed }: Facts)
     .toSorted((a, b) => a.id - b.id)
     .flatMap(({ id, messageId }) => {
       const place = places.get(messageId);
-      const isSplit = ledger.copied.has(messageId) && (noticed.has(messageId) || isToldVoid(ledger, messageId));
+      const isSplit =
+        ledger.copied.has(messageId) && (noticed.has(messageId) || isToldVoid(ledger, messageId));
       return place === undefined || isSplit ? [] : [{ id, place }];
     });
   return ordered.flatMap(({ id, place }, index): Violation[] => {
@@ -163,7 +168,8 @@ function read({ ledger, relay, places }: Facts): Violation[] {
   const found: Violation[] = inboxes.flatMap(({ agent, rows }): Violation[] => {
     const seen = new Map((ledger.readings.get(agent) ?? []).map(({ seq, messageId }) => [seq, messageId]));
     const gap = rows.find(({ seq }, index) => seq !== index + 1);
-    if (gap !== undefined) return [{ kind: "lost", what: `the inbox of ${agent} has a gap before ${gap.seq}` }];
+    if (gap !== undefined)
+      return [{ kind: "lost", what: `the inbox of ${agent} has a gap before ${gap.seq}` }];
     const other = rows.find(({ seq, messageId }) => seen.get(seq) !== messageId);
     return other === undefined
       ? []

@@ -99,6 +99,23 @@ export function clockOf(world: Clock, life: Life): Clock {
 }
 
 /** Lets everything run that does not wait for the clock. */
-export async function quiet(): Promise<void> {
+async function quiet(): Promise<void> {
   await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+/** Lets time pass; everything that falls due happens, one after another. */
+export async function pass(clock: SimClock, ms: number): Promise<void> {
+  const end = clock.monotonic() + ms;
+  do await quiet();
+  while (clock.step(end));
+}
+
+/** Lets time pass until it holds, at most so long; whether it holds. */
+export async function passUntil(clock: SimClock, ms: number, holds: () => boolean): Promise<boolean> {
+  const end = clock.monotonic() + ms;
+  do {
+    await quiet();
+    if (holds()) return true;
+  } while (clock.step(end));
+  return holds();
 }

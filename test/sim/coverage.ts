@@ -87,11 +87,14 @@ export function tableOf(counts: Readonly<Counts>, cells: readonly string[]): str
   const rows = [...new Set(parts.map(([row = ""]) => row))];
   const columns = [...new Set(parts.map(([, column = ""]) => column))];
   const lines = rows.map((row) =>
-    [row.padEnd(12), ...columns.map((column) => valueOf(counts, cells, `${row} ${column}`).padStart(11))].join(""),
+    [
+      row.padEnd(12),
+      ...columns.map((column) => cellText(counts, cells, `${row} ${column}`).padStart(11)),
+    ].join(""),
   );
   return [["".padEnd(12), ...columns.map((column) => column.padStart(11))].join(""), ...lines].join("\n");
 }
 
-function valueOf(counts: Readonly<Counts>, cells: readonly string[], cell: string): string {
+function cellText(counts: Readonly<Counts>, cells: readonly string[], cell: string): string {
   return cells.includes(cell) ? String(counts[cell] ?? 0) : "–";
 }

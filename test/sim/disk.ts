@@ -4,7 +4,12 @@
  */
 import { cpSync, existsSync, rmSync } from "node:fs";
 import { Engine } from "../../src/outbox/engine.ts";
-import { diskFailedName, type EnqueueReply, type NewRecord, type OutboxMethods } from "../../src/outbox/rows.ts";
+import {
+  diskFailedName,
+  type EnqueueReply,
+  type NewRecord,
+  type OutboxMethods,
+} from "../../src/outbox/rows.ts";
 import type { Chance } from "./chance.ts";
 import type { SimClock } from "./clock.ts";
 import type { Ledger, Lineage } from "./ledger.ts";
@@ -98,8 +103,7 @@ export class SimWorker {
 
   /** The process is gone: what was committed is left in a new folder, everything else is lost. */
   kill(imageDir: string): void {
-    const { clock, dir, ledger, patch } = this.#parts;
-    for (const text of this.#leftBehind) ledger.maybeStored.add(text);
+    const { clock, dir, patch } = this.#parts;
     const { lostWithinMs = 0 } = patch;
     const before = this.#before !== undefined && clock.now() - this.#before.at <= lostWithinMs;
     this.image(imageDir, before ? this.#before?.dir : dir);
@@ -109,13 +113,19 @@ export class SimWorker {
 
   /** A copy of the files as they are now. */
   image(to: string, from = this.#parts.dir): void {
+    this.#noteMaybe();
     // A process that ended before its first event has made nothing yet.
     if (existsSync(from)) cpSync(from, to, { recursive: true });
+  }
+
+  #noteMaybe(): void {
+    for (const text of this.#leftBehind) this.#parts.ledger.maybeStored.add(text);
   }
 
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#noteMaybe();
     this.#queue = [];
     this.#engine.methods.close({});
     this.#engine.runTogether([]);
@@ -127,11 +137,13 @@ export class SimWorker {
     if (this.#ended) return;
     const calls = this.#queue;
     this.#queue = [];
-    const { clock, chance, patch, count } = this.#parts;
+    const { clock, chance, patch, ledger, name, count } = this.#parts;
     if (patch.lostWithinMs !== undefined) this.#keepBefore();
     const isLoad = calls.some(({ method }) => method === "load");
     const fault = isLoad ? undefined : this.#fault();
     const replies = this.#run(calls, fault);
+    const names = calls.map(({ method }) => method).join();
+    ledger.trace(clock.monotonic(), `${name} disk ${names} ${fault ?? ""}`);
     if (fault === undefined) this.#note(calls, replies);
     else count(`disk ${fault}`);
     // A port keeps the order of its messages.
@@ -157,7 +169,8 @@ export class SimWorker {
       this.#noteLeftBehind(calls);
       this.#engine.runTogether([fail]);
     } catch (error) {
-      const { name, message } = error instanceof Error ? error : { name: diskFailedName, message: `${error}` };
+      const { name, message } =
+        error instanceof Error ? error : { name: diskFailedName, message: `${error}` };
       return calls.map(({ id }) => ({ id, error: { name, message } }));
     }
     return replies;

@@ -3,7 +3,7 @@
  * doubled, cut, refused by something in between, or answered by it in the relay's name.
  */
 import type { Fetch } from "../../src/sdk/client.ts";
-import { type ErrorCode, RelayError, problemOf } from "../../src/wire/error.ts";
+import { type ErrorCode, problemOf, RelayError } from "../../src/wire/error.ts";
 import type { Chance } from "./chance.ts";
 import type { Life, SimClock } from "./clock.ts";
 import type { Ledger } from "./ledger.ts";

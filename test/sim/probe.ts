@@ -2,8 +2,15 @@
  * Asks the record machine about every event at each life that the product comes to, also the events that nobody
  * sends then, and checks the invariants of SPEC.md on the answers.
  */
-import { isEnded, type RecordEvent, type RecordLife, recordEventTypes, type step } from "../../src/outbox/record.ts";
+
 import type { Limits } from "../../src/limits.ts";
+import {
+  isEnded,
+  type RecordEvent,
+  type RecordLife,
+  recordEventTypes,
+  type step,
+} from "../../src/outbox/record.ts";
 import type { Coverage } from "./coverage.ts";
 
 type Means = { step: typeof step; limits: Limits; coverage: Coverage };
@@ -19,8 +26,10 @@ export function probe(life: RecordLife, { step, limits, coverage }: Means): stri
     if (isEnded(life.state)) return next === life && asks.length === 0 ? [] : [`O2: ${about}`];
     const ends = isEnded(next.state);
     const needsNotice = ends && next.state !== "sent";
-    if (needsNotice !== asks.includes("notice") || ends !== asks.includes("end")) return [`O3: ${about}, ${asks}`];
-    const forgets = life.ambiguous && (["expired", "dropped"].includes(next.state) || (!ends && !next.ambiguous));
+    if (needsNotice !== asks.includes("notice") || ends !== asks.includes("end"))
+      return [`O3: ${about}, ${asks}`];
+    const forgets =
+      life.ambiguous && (["expired", "dropped"].includes(next.state) || (!ends && !next.ambiguous));
     return forgets ? [`O4: ${about}`] : [];
   });
 }

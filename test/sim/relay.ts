@@ -136,7 +136,13 @@ export class SimRelay {
     const text = tokenText("runner", secret);
     const agentId = asId<AgentId>(uuidOf("agent", name));
     const machine = "sim";
-    const facts = { id: uuidOf("token", text), hash: tokenHash(text), agentId, profile: defaultProfile, machine };
+    const facts = {
+      id: uuidOf("token", text),
+      hash: tokenHash(text),
+      agentId,
+      profile: defaultProfile,
+      machine,
+    };
     this.#group.all([
       () => {
         const token = runnerToken(facts);
@@ -222,7 +228,10 @@ export class SimRelay {
   }
 
   #async(call: <Value>(work: () => Value) => Promise<Value>): Verbs {
-    const verbs = { ...this.#verbs, applyWrites: (batch: WriteBatch, now: number) => this.#apply(batch, now) };
+    const verbs = {
+      ...this.#verbs,
+      applyWrites: (batch: WriteBatch, now: number) => this.#apply(batch, now),
+    };
     const later = Object.entries(verbs).map(([name, verb]) => {
       const run = verb as (...args: unknown[]) => unknown;
       return [name, (...args: unknown[]) => call(() => run(...args))];
@@ -237,9 +246,16 @@ export class SimRelay {
     const { lane } = batch;
     const newest = lane === undefined ? undefined : this.#newest.get(lane.storeId)?.session;
     if (result.status === "applied" && lane?.laneSession !== newest)
-      ledger.broke("inversion", `records of session ${lane?.laneSession} took effect, the newest was ${newest}`);
-    const said = result.status === "applied" ? result.outcomes.map(({ status }) => status).join() : result.status;
-    ledger.trace(clock.monotonic(), `relay apply ${batch.writes.map(({ messageId }) => messageId).join()} ${said}`);
+      ledger.broke(
+        "inversion",
+        `records of session ${lane?.laneSession} took effect, the newest was ${newest}`,
+      );
+    const said =
+      result.status === "applied" ? result.outcomes.map(({ status }) => status).join() : result.status;
+    ledger.trace(
+      clock.monotonic(),
+      `relay apply ${batch.writes.map(({ messageId }) => messageId).join()} ${said}`,
+    );
     return result;
   }
 }

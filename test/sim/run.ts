@@ -28,7 +28,13 @@ const patch = bug?.patch ?? {};
 const [seed, seeds, ops] = [Number(values.seed), Number(values.seeds), Number(values.ops)];
 
 if (values.trace) {
-  const { lines, digest, violations } = await runWorld({ seed, ops, patch, folder: worldsFolder(), keep: true });
+  const { lines, digest, violations } = await runWorld({
+    seed,
+    ops,
+    patch,
+    folder: worldsFolder(),
+    keep: true,
+  });
   console.log(lines.join("\n"));
   console.log(`trace ${digest}`);
   for (const { kind, what } of violations) console.log(`${kind}: ${what}`);

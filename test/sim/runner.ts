@@ -3,8 +3,8 @@
  * the agent's MCP client as the proxy keeps them. It can be killed between any two events and opened again.
  */
 import { silentLog } from "../../src/base/log.ts";
-import { openOutbox, type OutboxHandle } from "../../src/outbox/outbox.ts";
-import { createClient, type Client } from "../../src/sdk/client.ts";
+import { type OutboxHandle, openOutbox } from "../../src/outbox/outbox.ts";
+import { type Client, createClient } from "../../src/sdk/client.ts";
 import { relayDeliverer } from "../../src/sdk/deliverer.ts";
 import type { StoreId } from "../../src/wire/id.ts";
 import type { Notice } from "../../src/wire/receipt.ts";
@@ -20,7 +20,12 @@ import { relayPort } from "./relay.ts";
 type Carried = { recordId: number | undefined; noticeIds: string[]; aborted: boolean; done: boolean };
 
 /** What an answer brings; `arrive` and `abort` say what became of it. */
-export type Reply = { answer: WriteAnswer | undefined; notices: readonly Notice[]; arrive(): void; abort(): void };
+export type Reply = {
+  answer: WriteAnswer | undefined;
+  notices: readonly Notice[];
+  arrive(): void;
+  abort(): void;
+};
 
 /** Notices that one answer carries. */
 const noticesPerAnswer = 3;
@@ -47,7 +52,10 @@ export class Runner {
   #sessions = new Map<string, Carried[]>();
   #deaths: (() => void)[] = [];
 
-  constructor(parts: Parts, facts: { name: string; agent: string; token: string; lineage?: Lineage; dir?: string }) {
+  constructor(
+    parts: Parts,
+    facts: { name: string; agent: string; token: string; lineage?: Lineage; dir?: string },
+  ) {
     const { name, agent, token } = facts;
     this.#parts = parts;
     this.name = name;
@@ -147,7 +155,10 @@ export class Runner {
   arrived(session: string): void {
     const { outbox } = this;
     const carried = this.#sessions.get(session) ?? [];
-    this.#sessions.set(session, carried.filter(({ done, aborted }) => !done && !aborted));
+    this.#sessions.set(
+      session,
+      carried.filter(({ done, aborted }) => !done && !aborted),
+    );
     if (outbox === undefined) return;
     for (const { recordId, noticeIds, done, aborted } of carried) {
       if (!done || aborted) continue;
@@ -212,7 +223,10 @@ export class Runner {
     if (this.client === undefined) throw new Error(`${this.name} has no client`);
     const own = relayDeliverer(this.client, storeId);
     const inner = patch.deliverer?.(own, this.#chance) ?? own;
-    const watched = async <Value>(load: "opening" | "alone" | "batch", work: Promise<Value>): Promise<Value> => {
+    const watched = async <Value>(
+      load: "opening" | "alone" | "batch",
+      work: Promise<Value>,
+    ): Promise<Value> => {
       try {
         return await work;
       } catch (error) {

@@ -46,7 +46,12 @@ export async function runWorlds(
   const sums = noSums();
   const { seed: first, seeds, ops, patch = {} } = range;
   for (let seed = first; seed < first + seeds; seed += 1) {
-    const { violations, coverage, events, sizes } = await runWorld({ seed, ops, patch, folder: worldsFolder() });
+    const { violations, coverage, events, sizes } = await runWorld({
+      seed,
+      ops,
+      patch,
+      folder: worldsFolder(),
+    });
     const { cells, probed, failures, faults } = coverage;
     const { intents, committed, notices } = sizes;
     const wrong = violations.length === 0 ? [] : [{ seed, violations }];

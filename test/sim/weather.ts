@@ -1,5 +1,5 @@
 /** What kinds of trouble a world has: drawn from its seed, so that some worlds have much of few kinds. */
-import { limits as product, type Limits } from "../../src/limits.ts";
+import { type Limits, limits as product } from "../../src/limits.ts";
 import type { Manners } from "./agent.ts";
 import { type Chance, chanceOf } from "./chance.ts";
 import type { DiskFaults } from "./disk.ts";
@@ -48,7 +48,7 @@ const usual: Record<Happening, number> = {
   "disk weather": 3,
   "remove agent": 2.5,
   "enrol again": 2,
-  "answer in between": 5,
+  "answer in between": 8,
   "long pause": 1,
 };
 /** These are never left out. */
@@ -66,7 +66,8 @@ export type Climate = {
 export function climateOf(seed: number): Climate {
   const chance = chanceOf(seed, "climate");
   const weights = happenings.map(
-    (name) => [name, always.includes(name) || chance.is(0.65) ? usual[name] * chance.between(0.5, 2) : 0] as const,
+    (name) =>
+      [name, always.includes(name) || chance.is(0.65) ? usual[name] * chance.between(0.5, 2) : 0] as const,
   );
   return {
     weights,

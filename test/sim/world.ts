@@ -8,7 +8,7 @@ import type { ErrorCode } from "../../src/wire/error.ts";
 import { Agent } from "./agent.ts";
 import { type Chance, chanceOf } from "./chance.ts";
 import { check } from "./checker.ts";
-import { quiet, SimClock } from "./clock.ts";
+import { pass, SimClock } from "./clock.ts";
 import { Coverage } from "./coverage.ts";
 import { Ledger, type Violation } from "./ledger.ts";
 import { type Ambush, calmNetwork, Network } from "./network.ts";
@@ -16,6 +16,7 @@ import type { Parts, Patch } from "./parts.ts";
 import { probe } from "./probe.ts";
 import { SimRelay } from "./relay.ts";
 import { Runner } from "./runner.ts";
+import { settle } from "./settle.ts";
 import { watchRecords } from "./tap.ts";
 import { badDisk, badNetwork, type Climate, climateOf, goodDisk, type Happening, next } from "./weather.ts";
 
@@ -43,10 +44,6 @@ export type WorldResult = {
 };
 
 const agentNames = ["ann", "bob", "cid"] as const;
-/** A settled world has nothing left to do by then, ms. */
-const settleMs = 180_000;
-/** Nothing is on its way for longer, ms. */
-const latestMs = 25_000;
 
 /** Runs a world to its end. */
 export async function runWorld(options: WorldOptions): Promise<WorldResult> {
@@ -105,7 +102,8 @@ class World {
       await this.#happen(next(this.#climate, this.#chance));
       await this.#pass(this.#chance.wait(this.#climate.paceMs));
     }
-    await this.#settle();
+    this.#isSettling = true;
+    await settle(this.parts, this.#agents, (agent) => this.#newToken(agent));
     const violations = check(ledger, relay);
     const told = ledger.intents.reduce((sum, intent) => sum + intent.told.length, 0);
     const sizes = {
@@ -123,22 +121,8 @@ class World {
     this.parts.relay.close();
   }
 
-  /** Lets time pass; everything that falls due happens, one after another. */
-  async #pass(ms: number): Promise<void> {
-    const { clock } = this.parts;
-    const end = clock.monotonic() + ms;
-    do await quiet();
-    while (clock.step(end));
-  }
-
-  async #passUntil(holds: () => boolean, ms: number): Promise<boolean> {
-    const { clock } = this.parts;
-    const end = clock.monotonic() + ms;
-    do {
-      await quiet();
-      if (holds()) return true;
-    } while (clock.step(end));
-    return holds();
+  #pass(ms: number): Promise<void> {
+    return pass(this.parts.clock, ms);
   }
 
   #join(name: string, agent: string, from?: Runner): Agent {
@@ -178,10 +162,7 @@ class World {
     "restart client": (agent) => agent.restart(),
     drop: (agent) => this.#drop(agent),
     kick: ({ runner }) => runner.outbox?.kick(),
-    kill: ({ runner }) => {
-      runner.kill();
-      this.#later(3_000, () => runner.start());
-    },
+    kill: ({ runner }) => this.#killSoon(runner, 0),
     stop: ({ runner }) => {
       runner.stop().then(() => this.#later(1_000, () => runner.start()));
     },
@@ -252,9 +233,11 @@ class World {
     },
     "answer in between": async (agent) => {
       const code = this.#chance.of<ErrorCode>(["rate_limited", "unauthorized", "too_large"]);
-      const load = this.#chance.of<Ambush["load"]>(["opening", "any", "batch", "batch"]);
+      const load = this.#chance.of<Ambush["load"]>(["opening", "any", "any", "batch", "batch"]);
+      const isFatal = this.#chance.is(0.2);
       const strike = () => {
         this.parts.coverage.fault(`answered in between ${code}`);
+        if (isFatal) this.#killSoon(agent.runner, 40);
         return code;
       };
       this.parts.network.ambushes.set(agent.runner.name, { load, strike });
@@ -291,6 +274,14 @@ class World {
     outbox?.kick();
   }
 
+  /** The process ends within about so many ms, and comes back later. */
+  #killSoon(runner: Runner, ms: number): void {
+    this.#later(ms, () => {
+      runner.kill();
+      this.#later(3_000, () => runner.start());
+    });
+  }
+
   #later(mean: number, callback: () => void): void {
     this.parts.clock.after(this.#chance.wait(mean), () => {
       if (!this.#isSettling) callback();
@@ -299,15 +290,18 @@ class World {
 
   /** A person takes out a record; in haste, the one that is on its way. */
   #drop(agent: Agent): void {
-    if (this.#chance.is(0.5)) return this.#dropNow(agent, this.#chance.fraction());
-    this.#burst(agent);
-    this.#ambush(agent, () => this.#dropNow(agent, 0));
+    if (this.#chance.is(0.5)) this.#dropNow(agent, this.#chance.fraction());
+    else {
+      this.#burst(agent);
+      this.#ambush(agent, () => this.#dropNow(agent, 0));
+    }
   }
 
   #dropNow({ runner }: Agent, place: number): void {
     const { outbox } = runner;
     if (outbox === undefined) return;
     const isKicked = this.#chance.is(0.3);
+    const isFatal = this.#chance.is(0.2);
     const afterMs = this.#chance.between(0, 60);
     outbox.records({ limit: 20 }).then(
       (records) => {
@@ -316,7 +310,9 @@ class World {
         if (picked === undefined) return;
         if (isKicked) outbox.kick();
         this.parts.clock.after(isKicked ? afterMs : 0, () => {
-          if (runner.outbox === outbox) outbox.drop([picked.id]).catch(() => {});
+          if (runner.outbox !== outbox) return;
+          outbox.drop([picked.id]).catch(() => {});
+          if (isFatal) this.#killSoon(runner, 5);
         });
       },
       () => {
@@ -334,80 +330,5 @@ class World {
     copy.copies += 1;
     for (const { messageId } of runner.lineage.taken) ledger.copied.add(messageId);
     this.#later(2_000, () => copy.start());
-  }
-
-  /** The trouble ends: each store in turn gets the agent to itself until nothing waits in it. */
-  async #settle(): Promise<void> {
-    const { relay, network, disk, ledger, clock } = this.parts;
-    ledger.trace(clock.monotonic(), "settle");
-    this.#isSettling = true;
-    network.faults = calmNetwork;
-    network.cut.clear();
-    network.ambushes.clear();
-    relay.failing = 0;
-    Object.assign(disk, goodDisk);
-    relay.start();
-    if (!(await this.#passUntil(() => this.#agents.every(({ busy }) => busy === 0), settleMs)))
-      ledger.broke("stuck", "calls are not over");
-    for (const { runner } of this.#agents) this.#fencedByNobody(runner);
-    for (const { runner } of this.#agents) runner.kill();
-    // What is still on its way arrives before anything is opened for the last time.
-    await this.#pass(latestMs);
-    for (const agent of this.#agents) await this.#settleOne(agent);
-    for (const name of agentNames) {
-      const agent = this.#agents.find(({ runner }) => runner.agent === name);
-      if (agent !== undefined) await this.#readAll(agent);
-    }
-  }
-
-  /** Only another owner of the same store may end its deliveries for good. */
-  #fencedByNobody({ name, outbox, copies }: Runner): void {
-    const { state, lastError } = outbox?.status() ?? {};
-    if (state === "paused" && copies === 0 && lastError?.includes("fenced") === true)
-      this.parts.ledger.broke("stuck", `${name} is fenced for good, and its store has no other owner: ${lastError}`);
-  }
-
-  async #settleOne(agent: Agent): Promise<void> {
-    const { relay, ledger, network } = this.parts;
-    const { runner } = agent;
-    const { name } = runner;
-    const isDone = () => runner.outbox?.status().depth === 0;
-    network.cut.clear();
-    relay.start();
-    runner.token = this.#newToken(runner.agent);
-    runner.start();
-    if (!(await this.#passUntil(isDone, settleMs)))
-      ledger.broke("stuck", `${name} still has ${runner.outbox?.status().depth} records: ${runner.outbox?.status().state}`);
-    await this.#pass(100);
-    for (let turn = 0; turn < 100; turn += 1) {
-      agent.poll();
-      await this.#pass(30);
-      if (runner.outbox?.notices().length === 0) break;
-    }
-    if (runner.outbox?.notices().length !== 0) ledger.broke("stuck", `${name} keeps notices`);
-    // Opened once more, it has nothing left to tell.
-    runner.kill();
-    await this.#pass(100);
-    runner.start();
-    await this.#passUntil(() => runner.outbox !== undefined, 1_000);
-    const left = runner.outbox?.notices().length;
-    if (left !== 0) ledger.broke("stuck", `${name} has ${left} notices again after they were seen`);
-    runner.kill();
-    await this.#pass(100);
-  }
-
-  async #readAll(agent: Agent): Promise<void> {
-    agent.runner.token = this.#newToken(agent.runner.agent);
-    agent.runner.start();
-    for (let turn = 0; turn < 100; turn += 1) {
-      let isEmpty = false;
-      let isOver = false;
-      agent.read(50).then((empty) => {
-        isEmpty = empty;
-        isOver = true;
-      });
-      await this.#passUntil(() => isOver, 10_000);
-      if (isEmpty) return;
-    }
   }
 }
