@@ -18,6 +18,8 @@ type Settings = {
   count: number;
   ledger: string;
   era: "legacy" | "modern";
+  /** A name that nobody has: the first queued answer is followed by a message to it. */
+  stray: string | undefined;
   /** Time from one call to the next, ms. */
   paceMs: number;
   /** Sends in flight at once; 1 makes the order of the numbers the order of the writes. */
@@ -46,6 +48,9 @@ type Desk = {
   unanswered: number;
   readSeq: number;
   readNumbers: Set<number>;
+  /** Id of the message to the stray name, once it was written and until its refusal was heard. */
+  strayId: string | undefined;
+  strayed: boolean;
   write(entry: Entry): void;
 };
 
@@ -69,6 +74,7 @@ function settingsFrom(argv: string[], environment: Record<string, string | undef
       ledger: { type: "string" },
       era: { type: "string", default: "modern" },
       "pace-ms": { type: "string", default: "40" },
+      stray: { type: "string" },
       window: { type: "string", default: "1" },
       "deadline-ms": { type: "string", default: "120000" },
     },
@@ -79,6 +85,7 @@ function settingsFrom(argv: string[], environment: Record<string, string | undef
     count: Number(values.count),
     ledger: wanted("--ledger", values.ledger),
     era: values.era === "legacy" ? "legacy" : "modern",
+    stray: values.stray,
     paceMs: Number(values["pace-ms"]),
     window: Number(values.window),
     deadlineMs: Number(values["deadline-ms"]),
@@ -109,7 +116,9 @@ async function connect(settings: Settings, onStreamError: (error: Error) => void
 /** Calls a tool. A thrown error goes into the ledger as a fault and gives undefined. */
 async function call(desk: Desk, action: string, request: Parameters<Client["callTool"]>[0]) {
   try {
-    return await desk.client.callTool(request);
+    const result = await desk.client.callTool(request);
+    hearOfStray(desk, request.name, result.content);
+    return result;
   } catch (error) {
     if (desk.signal.aborted) return undefined;
     const kind = error instanceof ProtocolError ? "protocol" : "transport";
@@ -121,6 +130,36 @@ async function call(desk: Desk, action: string, request: Parameters<Client["call
 function textOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause === undefined ? error.message : `${error.message}: ${textOf(error.cause)}`;
+}
+
+/** A refusal of the stray message comes with the result of whatever is called next. */
+function hearOfStray(desk: Desk, via: string, content: unknown): void {
+  const { strayId } = desk;
+  if (strayId === undefined) return;
+  const blocks = z.array(z.object({ text: z.string() })).safeParse(content);
+  const told = blocks.data?.find(
+    ({ text }) => text.startsWith("[agent-relay notices") && text.includes(strayId),
+  );
+  if (told === undefined) return;
+  desk.strayId = undefined;
+  desk.write({ type: "bounced", messageId: strayId, via, text: told.text });
+}
+
+/** Writes to a name that nobody has, once in the agent's life: it is queued like every other message. */
+async function goAstray(desk: Desk): Promise<void> {
+  const { stray, name } = desk.settings;
+  if (stray === undefined || desk.strayed) return;
+  desk.strayed = true;
+  const key = `${name}-stray-${crypto.randomUUID()}`;
+  const result = await call(desk, "send astray", {
+    name: "relay_send_message",
+    arguments: { to: stray, body: `Is ${stray} here?`, idempotencyKey: key },
+  });
+  const receipt = receiptSchema.safeParse(result?.structuredContent);
+  if (!receipt.success) return;
+  const { delivery, messageId } = receipt.data;
+  desk.write({ type: "stray", to: stray, key, delivery, messageId });
+  desk.strayId = messageId;
 }
 
 /** Sends one number until it is answered, always under the same key. */
@@ -143,6 +182,7 @@ async function sendOne(desk: Desk, n: number, key: string): Promise<void> {
         validated: receipt.success && result.isError !== true,
       });
       desk.unanswered -= 1;
+      if (receipt.data?.delivery === "queued") await goAstray(desk);
       return;
     }
     await sleep(clock, againMs, signal);
@@ -177,10 +217,12 @@ async function meetPeer(desk: Desk): Promise<void> {
   }
 }
 
-/** Reads the inbox until every message of the peer was read and every own one answered. */
+/** Reads the inbox until every message of the peer was read, every own one answered, and the stray one heard of. */
 async function readAll(desk: Desk): Promise<void> {
   const { settings, clock, signal } = desk;
-  while (!signal.aborted && (desk.readNumbers.size < settings.count || desk.unanswered > 0)) {
+  const isDone = () =>
+    desk.readNumbers.size >= settings.count && desk.unanswered <= 0 && desk.strayId === undefined;
+  while (!signal.aborted && !isDone()) {
     await readOnce(desk);
     await sleep(clock, pollMs, signal);
   }
@@ -220,6 +262,8 @@ function memory(lines: readonly LedgerLine[], count: number) {
     unanswered: count - told.size,
     readSeq: Math.max(0, ...reads.map(({ seq }) => seq)),
     readNumbers: new Set(reads.map(({ body }) => parseBody(body)?.n ?? 0)),
+    strayed: linesOf(lines, "stray").length > 0,
+    strayId: linesOf(lines, "bounced").length > 0 ? undefined : linesOf(lines, "stray").at(-1)?.messageId,
   };
 }
 

@@ -41,6 +41,17 @@ export const ledgerLineSchema = z.discriminatedUnion("type", [
   }),
   /** A read call was answered with an error result, as it must be while the relay is away. */
   z.object({ type: z.literal("away"), ...head, text: z.string() }),
+  /** It wrote to a name that nobody has, while the relay was away, and this is what it was told. */
+  z.object({
+    type: z.literal("stray"),
+    ...head,
+    to: z.string(),
+    key: z.string(),
+    delivery: z.enum(deliveries),
+    messageId: z.string(),
+  }),
+  /** The result of some call told it that the stray message was refused. */
+  z.object({ type: z.literal("bounced"), ...head, messageId: z.string(), via: z.string(), text: z.string() }),
   /** A notice about one of its own writes came back. */
   z.object({ type: z.literal("notice"), ...head, reason: z.string(), key: z.string() }),
   /**

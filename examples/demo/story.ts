@@ -44,6 +44,8 @@ const program = join(root, "bin", "agent-relay");
 const eras = { alice: "legacy", bob: "modern" } as const;
 type Name = keyof typeof eras;
 const names = Object.keys(eras) as Name[];
+/** A name that nobody has: alice writes to it in the outage, and the relay must refuse that. */
+const strayName = "carol";
 /** Longest wait for one step, longest silence on the timeline, and time to end when asked, ms. */
 const defaultStepMs = 60_000;
 const quietMs = 2_000;
@@ -94,6 +96,12 @@ async function plot(stage: Stage, options: StoryOptions): Promise<StoryResult> {
   outage.toMs = clock.now();
   await stage.startRelay(Number(new URL(relay.url).port));
   stage.tell("relay is back on the same port");
+  await stage.until(
+    "alice to hear of her refused message",
+    () => linesOf(stage.ledger("alice"), "bounced").length > 0,
+  );
+  const [bounced] = linesOf(stage.ledger("alice"), "bounced");
+  stage.tell(`alice is told with the result of ${bounced?.via}: ${noticeOf(bounced?.text ?? "")}`);
   await stage.everyone("both agents to finish", (name) => linesOf(stage.ledger(name), "done").length > 0);
   stage.tell("both agents have sent all and read all");
 
@@ -115,6 +123,12 @@ async function plot(stage: Stage, options: StoryOptions): Promise<StoryResult> {
       verdict.faults.push(`${what} was killed with no call in flight`);
   const outageCalls = verdict.conduct.reduce((sum, conduct) => sum + conduct.outageCalls, 0);
   return { verdict: { ...verdict, ok: verdict.faults.length === 0 }, kills, outage, outageCalls };
+}
+
+/** The line of a notices block that says what was refused and why. */
+function noticeOf(text: string): string {
+  const line = text.split("\n").find((one) => one.startsWith("- ")) ?? text;
+  return line.slice(2).split(". It began:")[0] ?? line;
 }
 
 /** The processes and ledgers of one story. */
@@ -172,6 +186,7 @@ class Stage {
       ...["--home", this.#runnerHome, "--", join(root, "tools", "bun")],
       ...[join(root, "examples", "demo", "agent.ts"), "--to", name === "alice" ? "bob" : "alice"],
       ...["--count", String(count), "--era", eras[name], "--pace-ms", String(paceMs)],
+      ...(name === "alice" ? ["--stray", strayName] : []),
       ...["--ledger", this.#ledgerFile(name), "--deadline-ms", String((stepMs ?? defaultStepMs) * 4)],
     ]);
   }

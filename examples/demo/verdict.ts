@@ -59,6 +59,10 @@ export type Conduct = {
   unchecked: number;
   /** Writes that came back: a delay is no such thing. */
   notices: number;
+  /** Messages to a name that nobody has: written, told `queued`, and told to be refused in a later result. */
+  astray: number;
+  astrayQueued: number;
+  astrayTold: number;
   /** Lines of an earlier start after a later one began: two agents at once. */
   overlaps: number;
   unanswered: number;
@@ -171,6 +175,8 @@ export function conductOf(party: Party, outage: Span): Conduct {
   const { ledger, runnerAway } = party;
   const told = linesOf(ledger, "told");
   const starts = linesOf(ledger, "start");
+  const strays = linesOf(ledger, "stray");
+  const astray = new Set(strays.map(({ key }) => key));
   const inside = (at: number, span: Span) => at > span.fromMs && at < span.toMs;
   const begunAt = new Map<number, number>();
   const inOutage = new Map<number, (typeof told)[number]>();
@@ -205,7 +211,11 @@ export function conductOf(party: Party, outage: Span): Conduct {
     excusedFaults: excused.length,
     failures: told.filter(({ delivery }) => !takes(delivery)).length,
     unchecked: told.filter(({ validated }) => !validated).length,
-    notices: linesOf(ledger, "notice").filter(({ reason }) => reason !== "delayed").length,
+    notices: linesOf(ledger, "notice").filter(({ reason, key }) => reason !== "delayed" && !astray.has(key))
+      .length,
+    astray: strays.length,
+    astrayQueued: strays.filter(({ delivery }) => delivery === "queued").length,
+    astrayTold: linesOf(ledger, "bounced").length,
     overlaps: runs.filter((run, index) => {
       const next = runs[index + 1];
       return next !== undefined && (lastPlace.get(run) ?? 0) > (firstPlace.get(next) ?? 0);
@@ -233,6 +243,11 @@ function conductFaults(conduct: Conduct): string[] {
   return [
     ...conduct.faults.map((fault) => `${conduct.name}: ${fault}`),
     ...none,
+    ...(conduct.astrayQueued !== conduct.astray || conduct.astrayTold !== conduct.astray
+      ? [
+          `${conduct.name}: of ${conduct.astray} messages to nobody ${conduct.astrayQueued} were queued and ${conduct.astrayTold} told`,
+        ]
+      : []),
     ...(notQueued > 0 ? [`${conduct.name}: ${notQueued} calls in the outage were not answered queued`] : []),
   ];
 }

@@ -190,6 +190,31 @@ describe("the verdict", () => {
     expect(planted({ alice: { ledger: reborn, runnerAway } }).ok).toBe(false);
   });
 
+  test("a message to nobody is to be queued and its refusal told", () => {
+    const at = { at: 800, run: "alice-1" };
+    const stray: LedgerLine = {
+      type: "stray",
+      ...at,
+      to: "carol",
+      key: "k",
+      delivery: "queued",
+      messageId: "m",
+    };
+    const notice: LedgerLine = { type: "notice", ...at, reason: "rejected", key: "k" };
+    const bounced: LedgerLine = {
+      type: "bounced",
+      ...at,
+      messageId: "m",
+      via: "relay_check_messages",
+      text: "no",
+    };
+    const judged = (...lines: LedgerLine[]) =>
+      planted({ alice: { ledger: [...cleanLedger("alice"), ...lines] } }).ok;
+    expect(judged(stray, notice, bounced)).toBe(true);
+    expect(judged(stray, notice)).toBe(false);
+    expect(judged({ ...stray, delivery: "sent" }, bounced)).toBe(false);
+  });
+
   test("a call that was never answered, a notice, and two agents at once are seen", () => {
     const unanswered = without(cleanLedger("alice"), "told", 6);
     expect(planted({ alice: { ledger: unanswered } }).conduct[0]).toMatchObject({ unanswered: 1 });

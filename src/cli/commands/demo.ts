@@ -100,6 +100,9 @@ function conclude(result: StoryResult, print: Printer): void {
   print.line(
     `${sum((c) => c.faults.length)} calls ended without an answer (besides ${sum((c) => c.excusedFaults)} under the killed runner)`,
   );
+  print.line(
+    `${sum((c) => c.astray)} message to a name that nobody has was queued too, refused later, and its sender was told`,
+  );
   print.line("Counted from the agents' ledgers, the relay's inboxes and its database.");
   print.line();
   for (const fault of verdict.faults) print.line(`  not as promised: ${fault}`);
