@@ -45,7 +45,7 @@ function testFiles({ root, filters }: Request): string[] {
 /** Folders whose tests start processes or measure: each of their files has the machine for itself. */
 const alone = /^test\/(?!conformance|pins|property)/;
 /** A file that is not done by then hangs. */
-const fileLimitMs = 240_000;
+const fileLimitMs = 480_000;
 
 /** Each file in a process of its own, two at a time, then those that want the machine one after another. */
 async function runFiles(request: Request, files: readonly string[]): Promise<Totals> {
