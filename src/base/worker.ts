@@ -59,12 +59,18 @@ export function workerClient<Methods extends Handlers>(worker: Worker, name: str
 
 /**
  * The worker's side. Calls that arrived together are given to `runAll` together, so that it can put them into one
- * transaction; it must call each `run` once and in order. By default they simply run one after another.
+ * transaction; it must call each `run` once and in order. By default they simply run one after another. When it gives
+ * a promise, their answers leave after it, and the next calls are taken meanwhile.
  */
-export function serveWorker(handlers: Handlers, runAll: (runs: (() => void)[]) => void = runInOrder): void {
+export function serveWorker(
+  handlers: Handlers,
+  runAll: (runs: (() => void)[]) => Promise<void> | void = runInOrder,
+): void {
   const scope = globalThis as unknown as Worker;
   let queue: Call[] = [];
   let scheduled = false;
+  const fail = (calls: readonly Call[], error: unknown) =>
+    scope.postMessage(calls.map(({ id }): Reply => ({ id, error: errorShape(error) })));
   const flush = () => {
     scheduled = false;
     const calls = queue;
@@ -74,13 +80,17 @@ export function serveWorker(handlers: Handlers, runAll: (runs: (() => void)[]) =
       replies.push(answer(handlers, call));
     });
     try {
-      runAll(runs);
+      const done = runAll(runs);
+      if (done === undefined) scope.postMessage(replies);
+      else
+        done.then(
+          () => scope.postMessage(replies),
+          (error: unknown) => fail(calls, error),
+        );
     } catch (error) {
       // The shared transaction failed: none of these calls took effect, whatever each one answered.
-      replies.length = 0;
-      for (const { id } of calls) replies.push({ id, error: errorShape(error) });
+      fail(calls, error);
     }
-    scope.postMessage(replies);
   };
   scope.addEventListener("message", (event: MessageEvent<Call>) => {
     queue.push(event.data);

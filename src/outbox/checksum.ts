@@ -18,10 +18,7 @@ export type SealedRow = {
 export function checksumOf(row: SealedRow): string {
   const { key, message_id, tool, fingerprint, call_id, recipient, recipient_id, parent, enqueued_at } = row;
   const head = [key, message_id, tool, fingerprint, call_id, recipient, recipient_id, parent, enqueued_at];
-  return new Bun.CryptoHasher("sha256")
-    .update(JSON.stringify(head))
-    .update(row.arguments ?? "")
-    .digest("hex");
+  return Bun.SHA256.hash(JSON.stringify(head) + (row.arguments ?? ""), "hex");
 }
 
 /** True when the row is as it was stored. Says nothing about a row whose arguments were erased at its end. */

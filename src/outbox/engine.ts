@@ -6,7 +6,7 @@ import type { Database } from "bun:sqlite";
 import { type Clock, realClock } from "../base/clock.ts";
 import { type Disk, realDisk } from "./disk.ts";
 import { fileOf, forgetOwner } from "./files.ts";
-import type { Accepted, Ended } from "./marks.ts";
+import type { Accepted, Ended, Marks } from "./marks.ts";
 import { inspectFile, type OpenFile, openFile } from "./open-file.ts";
 import { judge } from "./reissue.ts";
 import {
@@ -71,19 +71,48 @@ export class Engine {
     },
   };
 
-  /** Runs calls that arrived together in one transaction; throws when none of them counts. */
+  /** Runs calls that arrived together in one transaction, all on disk when it returns; throws when none counts. */
   runTogether(runs: readonly (() => void)[]): void {
+    const { marks } = this.#open ?? {};
+    if (!this.#run(runs) || marks === undefined) return;
+    try {
+      marks.flushNow();
+    } catch (error) {
+      throw this.#failedFlush(marks, error);
+    }
+  }
+
+  /**
+   * The same without waiting for the marks: the promise says when the answers may leave, and the next transaction may
+   * run meanwhile. When it rejects, none of these calls counts.
+   */
+  commitTogether(runs: readonly (() => void)[]): Promise<void> | undefined {
+    const { marks } = this.#open ?? {};
+    if (!this.#run(runs) || marks === undefined) return undefined;
+    return marks.flush().catch((error: unknown) => {
+      throw this.#failedFlush(marks, error);
+    });
+  }
+
+  /** True when something was accepted, so that the marks have to be flushed. */
+  #run(runs: readonly (() => void)[]): boolean {
+    this.#accepted = [];
     const open = this.#open;
     if (open === undefined) for (const run of runs) run();
     else this.#transact(open, runs);
     if (this.#closing) this.#close();
+    return this.#accepted.length > 0;
+  }
+
+  #failedFlush(marks: Marks, error: unknown): Error {
+    if (this.#open?.marks === marks) this.#abandon();
+    return named(diskFailedName, error instanceof Error ? error.message : `${error}`);
   }
 
   #transact({ database, marks }: OpenFile, runs: readonly (() => void)[]): void {
     const before = this.#counts;
     this.#fault = undefined;
     this.#shortage = undefined;
-    this.#accepted = [];
     this.#ended = [];
     let committed = false;
     try {
@@ -129,7 +158,8 @@ export class Engine {
   }
 
   #enqueue({ verbs, limits, epoch, room }: OpenFile, record: NewRecord): EnqueueReply {
-    const byKey = verbs.byKey(record.key);
+    // A minted key is new by its making.
+    const byKey = record.origin === "minted" ? undefined : verbs.byKey(record.key);
     const equal = byKey === undefined ? verbs.unseen(record.fingerprint) : [];
     const verdict = judge(record, { byKey, equal }, limits);
     const known = verdict.kind === "new" ? undefined : verbs.find(verdict.id);

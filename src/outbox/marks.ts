@@ -3,9 +3,19 @@
  * a write and flushed before the answer. SQLite drops a damaged end of its log in silence; this file is how that is
  * noticed, and it knows the keys of what is missing. Lines of a checksum and JSON; an unreadable line says nothing.
  */
-import { closeSync, constants, fdatasyncSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fdatasync,
+  fdatasyncSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { isMissing, writePrivate } from "../base/file.ts";
+import { mintedKey } from "../wire/id.ts";
 import { isEnded, type RecordState, recordStates } from "./record.ts";
 
 /** Whose marks they are. */
@@ -27,7 +37,7 @@ export type MarksFound = {
   unreadable: number;
 };
 
-type OpenRow = [id: number, key: string, messageId: string, tool: string, at: number];
+type OpenRow = [id: number, key: string, at: number, messageId?: string, tool?: string];
 type Line = { a?: OpenRow[]; e?: [id: number, state: RecordState][]; head?: MarksHead };
 
 /** Zeros are written ahead in steps of this size: a flush of them costs no change of the file's length. */
@@ -55,9 +65,9 @@ export function readMarks(dir: string): MarksFound | undefined {
   const head = lines.find((line) => line?.head !== undefined)?.head;
   let lastId = head?.lastId ?? 0;
   for (const line of lines) {
-    for (const [id, key, messageId, tool, at] of line?.a ?? []) {
-      lastId = Math.max(lastId, id);
-      open.set(id, { id, key, messageId, tool, at });
+    for (const accepted of (line?.a ?? []).map(acceptedOf)) {
+      lastId = Math.max(lastId, accepted.id);
+      open.set(accepted.id, accepted);
     }
   }
   for (const line of lines)
@@ -75,6 +85,8 @@ export class Marks {
   #end = 0;
   #ahead = 0;
   #baseBytes = 0;
+  #flushing: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
 
   /** Replaces the file by one that says this. */
   constructor(dir: string, head: MarksHead, open: Iterable<Accepted>) {
@@ -91,8 +103,8 @@ export class Marks {
   }
 
   /**
-   * Adds what a commit has accepted and ended. Flushed when something was accepted; an end that a power cut forgets
-   * is told as a loss too many, never as one too few.
+   * Adds what a commit has accepted and ended. When something was accepted the answers wait for `flush`; an end that
+   * a power cut forgets is told as a loss too many, never as one too few.
    */
   add(accepted: readonly Accepted[], ended: readonly Ended[]): void {
     for (const one of accepted) {
@@ -107,12 +119,55 @@ export class Marks {
     });
     writeSync(this.#handle, bytes, 0, bytes.length, this.#end);
     this.#end += bytes.length;
-    if (accepted.length > 0) fdatasyncSync(this.#handle);
+  }
+
+  /**
+   * Resolves when everything that was added is on the disk. Flushes beside the next transaction; those who come while
+   * one is under way share the next.
+   */
+  flush(): Promise<void> {
+    if (this.#flushing === undefined) return this.#flush();
+    this.#next ??= this.#flushing.then(
+      () => this.#flushAgain(),
+      () => this.#flushAgain(),
+    );
+    return this.#next;
+  }
+
+  /** The same at once. */
+  flushNow(): void {
+    if (this.#handle >= 0) fdatasyncSync(this.#handle);
+  }
+
+  #flushAgain(): Promise<void> {
+    this.#next = undefined;
+    return this.#flush();
+  }
+
+  #flush(): Promise<void> {
+    const handle = this.#handle;
+    const flushing = new Promise<void>((resolve, reject) => {
+      if (handle < 0) return resolve();
+      fdatasync(handle, (error) => {
+        if (this.#flushing === flushing) this.#flushing = undefined;
+        // A file that was closed or replaced meanwhile was flushed as a whole.
+        if (error === null || handle !== this.#handle) resolve();
+        else reject(error);
+      });
+    });
+    this.#flushing = handle < 0 ? undefined : flushing;
+    return flushing;
   }
 
   close(): void {
-    if (this.#handle >= 0) closeSync(this.#handle);
+    const handle = this.#handle;
     this.#handle = -1;
+    if (handle < 0) return;
+    try {
+      fdatasyncSync(handle);
+    } finally {
+      closeSync(handle);
+    }
   }
 
   #rewrite(): void {
@@ -122,7 +177,7 @@ export class Marks {
       lines.push(lineOf({ a: rows.slice(from, from + 200) }));
     const content = Buffer.concat(lines);
     writePrivate(marksFileOf(this.#dir), content.toString());
-    this.close();
+    if (this.#handle >= 0) closeSync(this.#handle);
     this.#handle = openSync(marksFileOf(this.#dir), constants.O_RDWR);
     this.#end = content.length;
     this.#ahead = content.length;
@@ -138,8 +193,14 @@ export class Marks {
   }
 }
 
+/** A minted key has tool and id in it: they are not written twice. */
 function openRow({ id, key, messageId, tool, at }: Accepted): OpenRow {
-  return [id, key, messageId, tool, at];
+  return key === mintedKey(tool, messageId) ? [id, key, at] : [id, key, at, messageId, tool];
+}
+
+function acceptedOf([id, key, at, messageId, tool]: OpenRow): Accepted {
+  const minted = /^mcp-(.*)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(key);
+  return { id, key, at, messageId: messageId ?? minted?.[2] ?? "", tool: tool ?? minted?.[1] ?? "" };
 }
 
 function lineOf(line: Line): Buffer {

@@ -43,10 +43,12 @@ const excerptLength = 200;
 /** The beginning of what was written: the body when there is one, else the arguments. */
 export function excerptOf(call: Readonly<Record<string, unknown>>, argumentsJson: string): string {
   const text = typeof call.body === "string" ? call.body : argumentsJson;
+  const plain = plainText(text.slice(0, 2 * excerptLength));
   // Cut by code points, so that no half of a pair is left.
-  return Array.from(plainText(text.slice(0, 2 * excerptLength)))
-    .slice(0, excerptLength)
-    .join("");
+  let end = 0;
+  for (let count = 0; count < excerptLength && end < plain.length; count += 1)
+    end += (plain.codePointAt(end) ?? 0) > 0xffff ? 2 : 1;
+  return plain.slice(0, end);
 }
 
 /** The agent's form of a stored notice. Its id is the same on every reading. */

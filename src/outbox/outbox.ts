@@ -344,7 +344,7 @@ class OpenOutbox implements OutboxHandle {
   }
 
   async #outcome(entry: Entry, session: string, waitMs: number): Promise<Outcome> {
-    const waits = this.#closed === undefined && !this.#pump.suspended;
+    const waits = waitMs > 0 && this.#closed === undefined && !this.#pump.suspended;
     const known = waits ? await this.#waiters.outcome(entry.id, session, waitMs) : undefined;
     return (
       known ?? {

@@ -34,6 +34,9 @@ export type Queue = {
 /** An empty queue. */
 export function createQueue(limits: Pick<Limits, "batchBytesMax">): Queue {
   const byId = new Map<number, Entry>();
+  /** Ids in order; those before `head` are gone. */
+  let order: number[] = [];
+  let head = 0;
   let bytes = 0;
   let payloadBytes = 0;
   const payloadBytesMax = 4 * limits.batchBytesMax;
@@ -56,22 +59,29 @@ export function createQueue(limits: Pick<Limits, "batchBytesMax">): Queue {
       }
       bytes += entry.bytes;
       byId.set(entry.id, entry);
+      if (entry.id < (order[head] ?? 0)) {
+        order = order.slice(head);
+        head = 0;
+      }
+      const place = placeOf(order, entry.id);
+      if (place === order.length) order.push(entry.id);
+      else if (order[place] !== entry.id) order.splice(place, 0, entry.id);
     },
     remove(id) {
       const entry = byId.get(id);
       if (entry === undefined) return;
       byId.delete(id);
+      const place = placeOf(order, id);
+      if (place === head) head += 1;
+      else order.splice(place, 1);
+      if (head > 1_024 && head > order.length / 2) {
+        order = order.slice(head);
+        head = 0;
+      }
       bytes -= entry.bytes;
       if (entry.payload !== undefined) payloadBytes -= entry.bytes;
     },
-    position(id) {
-      let place = 0;
-      for (const other of byId.keys()) {
-        place += 1;
-        if (other === id) return place;
-      }
-      return place + 1;
-    },
+    position: (id) => Math.max(0, placeOf(order, id) - head) + 1,
     batch(recordsMax) {
       const taken: Entry[] = [];
       let size = 0;
@@ -84,4 +94,16 @@ export function createQueue(limits: Pick<Limits, "batchBytesMax">): Queue {
     },
     entries: () => byId.values(),
   };
+}
+
+/** Where this id is in the ascending list, or would be. */
+function placeOf(order: readonly number[], id: number): number {
+  let low = 0;
+  let high = order.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((order[middle] ?? 0) < id) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

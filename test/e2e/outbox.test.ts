@@ -19,31 +19,37 @@ async function json<Value>(...args: string[]): Promise<Value> {
   return JSON.parse(stdout) as Value;
 }
 
-test("C: [C.10] [P2.18] [P5.10] a person looks into an outbox in an outage, takes out, pauses, resumes, and the rest is delivered later", async () => {
+/** Bob is known; alice runs and has sent four messages while the relay was away. */
+async function inOutage() {
   const relay = await world.up();
-  const port = new URL(relay.url).port;
-  await world.cli(["run", "exec", "--name", "bob", "--relay", relay.url, "HOME", "--", "true"]);
-  const run = world.start([
-    "run",
-    "exec",
-    "--name",
-    "alice",
-    "--relay",
-    relay.url,
-    "HOME",
-    "--",
-    "sh",
-    "-c",
-    script,
-  ]);
+  const command = (name: string) => ["run", "exec", "--name", name, "--relay", relay.url, "HOME", "--"];
+  await world.cli([...command("bob"), "true"]);
+  const run = world.start([...command("alice"), "sh", "-c", script]);
   const client = await connect(await run.line(0), await run.line(1), "legacy");
   await relay.stop();
-  for (const body of ["first", "second", "third", "fourth"])
-    await client.callTool({
-      name: "relay_send_message",
-      arguments: { to: "bob", body, idempotencyKey: `k-${body}` },
-    });
+  for (const body of ["first", "second", "third", "fourth"]) {
+    const given = { to: "bob", body, idempotencyKey: `k-${body}` };
+    await client.callTool({ name: "relay_send_message", arguments: given });
+  }
+  return { relay, run, client };
+}
 
+/** Nobody runs alice: whoever starts next looks after what she has left. */
+async function deliveredAfterReturn(url: string): Promise<string[]> {
+  const back = world.start(["up", "--port", new URL(url).port, "HOME", "--json"]);
+  await back.ready();
+  return until(
+    "bob has what was left",
+    async () => {
+      const { messages } = await json<{ messages: { body: string }[] }>("inbox", "bob");
+      return messages.length >= 3 ? messages.map(({ body }) => body) : undefined;
+    },
+    15_000,
+  );
+}
+
+test("C: [C.10] [P2.18] [P5.10] a person looks into an outbox in an outage, takes out, pauses, resumes, and the rest is delivered later", async () => {
+  const { relay, run, client } = await inOutage();
   const { records } = await json<Listed>("outbox", "ls");
   expect(records.map(({ key, state }) => [key, state])).toEqual(
     ["first", "second", "third", "fourth"].map((body) => [`k-${body}`, "queued"]),
@@ -90,18 +96,7 @@ test("C: [C.10] [P2.18] [P5.10] a person looks into an outbox in an outage, take
   expect(await json("outbox", "retry", "k-third")).toMatchObject({ done: 1, refused: [] });
   expect(await json("outbox", "resume", "--name", "alice")).toMatchObject({ action: "resume", done: 1 });
 
-  // Nobody runs alice: whoever starts next looks after what she has left.
-  const back = world.start(["up", "--port", port, "HOME", "--json"]);
-  await back.ready();
-  const bodies = await until(
-    "bob has what was left",
-    async () => {
-      const { messages } = await json<{ messages: { body: string }[] }>("inbox", "bob");
-      return messages.length >= 3 ? messages.map(({ body }) => body) : undefined;
-    },
-    15_000,
-  );
-  expect(bodies).toEqual(["first", "fourth", "third"]);
+  expect(await deliveredAfterReturn(relay.url)).toEqual(["first", "fourth", "third"]);
   const audit = readFileSync(join(world.home, "audit.log"), "utf8").trim().split("\n");
   expect(
     audit.map((line) => JSON.parse(line)).map(({ action, keys }) => [action, ...keys].join(" ")),
