@@ -18,9 +18,13 @@ async function watch(core: Core, signal: AbortSignal): Promise<void> {
   const { clock, limits, random } = core.options;
   const pauses = backoff({ baseMs: limits.deliveryBackoffBaseMs, capMs: limits.listRetryCapMs, random });
   while (!signal.aborted) {
+    const began = { wall: clock.now(), monotonic: clock.monotonic() };
     const troubled = isTroubled(core.upstream.state().reach);
     if (!troubled) pauses.reset();
     await sleep(clock, troubled ? limits.probeIntervalMs + pauses.next() : limits.canaryIdleMs, signal);
+    // The monotonic clock stands still while a machine sleeps, the wall clock does not.
+    const sleptMs = clock.now() - began.wall - (clock.monotonic() - began.monotonic);
+    if (sleptMs > limits.clockJumpMs) core.upstream.slept();
     const quietMs = clock.monotonic() - core.upstream.lastAnswerAt();
     if (signal.aborted || (quietMs < limits.canaryIdleMs && !isTroubled(core.upstream.state().reach)))
       continue;

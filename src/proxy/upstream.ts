@@ -19,6 +19,8 @@ export type Upstream = {
   state(): UpstreamState;
   /** Calls back when the upstream stops answering, and when it answers again; the returned function ends it. */
   onTurn(listener: () => void): () => void;
+  /** The machine has slept: whatever is open may be dead. Calls the same listeners. */
+  slept(): void;
   /** Monotonic ms of the last answer. */
   lastAnswerAt(): number;
   /** What is known of the eras it speaks. */
@@ -54,6 +56,11 @@ class UpstreamLink implements Upstream {
   onTurn(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  slept(): void {
+    this.#options.log.info("the machine has slept; streams are opened anew");
+    for (const listener of [...this.#listeners]) listener();
   }
 
   lastAnswerAt(): number {
