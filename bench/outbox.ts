@@ -155,10 +155,18 @@ async function drain() {
   await enrol("bob", tokenHash(tokenText("runner", realRandom.bytes(32))));
   const { agentId } = await enrol("alice", tokenHash(runnerToken));
   const first = await slowWire(0, Number(new URL(server.url).port), 10);
-  const url = `http://127.0.0.1:${first.port}`;
   first.close();
-  const deliverer = (storeId: StoreId) =>
-    relayDeliverer(createClient({ url, token: () => runnerToken }), storeId);
+  // Over the wire, but with the name that the relay goes by.
+  const { host } = new URL(server.url);
+  const client = createClient({
+    ...{ url: server.url, token: () => runnerToken },
+    fetch: (url, init) =>
+      fetch(url.replace(host, `127.0.0.1:${first.port}`), {
+        ...init,
+        headers: { ...init.headers, Host: host },
+      }),
+  });
+  const deliverer = (storeId: StoreId) => relayDeliverer(client, storeId);
   const outbox = await outboxIn("drain", deliverer, agentId);
   for (let from = 0; from < records; from += 100)
     await Promise.all(Array.from({ length: 100 }, (_, index) => outbox.write(call(`${from + index}`), 0)));
