@@ -255,7 +255,7 @@ class World {
     if (this.#chance.is(0.2)) strike(undefined);
     else
       this.parts.network.ambushes.set(runner.name, {
-        load: this.#chance.is(0.55) ? "batch" : "any",
+        load: this.#chance.is(0.5) ? "batch" : "any",
         strike(storeId) {
           strike(storeId);
           return undefined;
