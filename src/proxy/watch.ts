@@ -7,7 +7,6 @@ import { sleep } from "../base/clock.ts";
 import { HttpFailure, type HttpResponse } from "../base/http/exchange.ts";
 import { SseTooLarge, sseEvents } from "../base/http/sse.ts";
 import { type Linked, linkedAbort } from "../base/signals.ts";
-import { whenSlept } from "../base/slept.ts";
 import { isObject, requestText } from "../wire/jsonrpc.ts";
 import { type Asked, controlSession, envelope, modernHeaders } from "./control.ts";
 import type { Core } from "./core.ts";
@@ -119,12 +118,8 @@ async function follow(core: Core, response: HttpResponse): Promise<void> {
 
 /** Every message of an upstream stream but its list changes, which the proxy tells itself. */
 async function eachMessage(core: Core, response: HttpResponse, take: (text: string) => void): Promise<void> {
-  const { clock, limits } = core.options;
-  // A peer forgets connections while this machine sleeps, and a silent stream cannot show it.
-  const bounds = { everyMs: limits.canaryIdleMs, leastMs: limits.upstreamIdleMs };
-  const stop = whenSlept(clock, bounds, () => response.cancel());
   try {
-    for await (const { data } of sseEvents(response.body, limits.sseEventBytesMax)) {
+    for await (const { data } of sseEvents(response.body, core.options.limits.sseEventBytesMax)) {
       const message = data === undefined ? undefined : parseObject(data);
       if (data === undefined || message === undefined) continue;
       if (Object.values<unknown>(listChanged).includes(message.method))
@@ -134,7 +129,6 @@ async function eachMessage(core: Core, response: HttpResponse, take: (text: stri
   } catch (error) {
     if (!(error instanceof HttpFailure || error instanceof SseTooLarge)) throw error;
   } finally {
-    stop();
     response.cancel();
   }
 }
