@@ -67,8 +67,6 @@ const migrations: readonly string[] = [
   ALTER TABLE records ADD COLUMN checksum TEXT NOT NULL DEFAULT '';
   ALTER TABLE store ADD COLUMN paused_at INTEGER;
   ALTER TABLE store ADD COLUMN generation INTEGER;
-  DROP INDEX records_open;
-  DROP INDEX records_unseen;
   `,
 ];
 

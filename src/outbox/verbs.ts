@@ -31,8 +31,7 @@ export type Verbs = {
   contents(): { records: OpenRecord[]; notices: NoticeRow[]; lastId: number; paused: boolean };
   count(): Counts;
   byKey(key: string): EarlierWrite | undefined;
-  /** Writes since then whose answers were not seen. */
-  unseenSince(time: number): EarlierWrite[];
+  unseen(fingerprint: string): EarlierWrite[];
   insert(record: NewRecord, epoch: number): number;
   mark(ids: readonly number[]): void;
   save(request: SaveRequest, limits: StoreLimits): Saved;
@@ -52,6 +51,9 @@ export function prepareVerbs(database: Database): Verbs {
   const earlier = "SELECT id, fingerprint, call_id, enqueued_at, seen FROM records";
   const byKey = database.query<Row, [string]>(`${earlier} WHERE key = ?`);
   const whole = database.query<Row, [string]>("SELECT * FROM records WHERE key = ?");
+  const unseen = database.query<Row, [string]>(
+    `${earlier} WHERE fingerprint = ? AND seen = 0 ORDER BY id DESC LIMIT 32`,
+  );
   const mark = database.query("UPDATE records SET state = 'sending' WHERE id = ? AND ended_at IS NULL");
   return {
     open: (request) => identify(database, request),
@@ -69,11 +71,7 @@ export function prepareVerbs(database: Database): Verbs {
       const row = byKey.get(key);
       return row === null ? undefined : earlierOf(row);
     },
-    unseenSince: (time) =>
-      database
-        .query<Row, [number]>(`${earlier} WHERE seen = 0 AND enqueued_at >= ? ORDER BY id`)
-        .all(time)
-        .map(earlierOf),
+    unseen: (fingerprint) => unseen.all(fingerprint).map(earlierOf),
     insert: inserter(database),
     mark: (ids) => {
       for (const id of ids) mark.run(id);
