@@ -70,10 +70,12 @@ async function askAll(
 ): Promise<{ outcomes: Outcomes; keyWindowMs: number } | undefined> {
   const outcomes: Outcomes = [];
   try {
-    const { keyWindowMs } = await fence();
+    const { keyWindowMs, laneSession } = await fence();
     for (let from = 0; from < entries.length; from += limits.batchRecordsMax) {
       const keys = entries.slice(from, from + limits.batchRecordsMax).map(({ key }) => key);
-      const some = await attempt((signal) => deliverer.outcomesOf?.(keys, signal) ?? Promise.resolve([]));
+      const some = await attempt(
+        (signal) => deliverer.outcomesOf?.(keys, laneSession, signal) ?? Promise.resolve([]),
+      );
       if (some.length !== keys.length)
         throw new DeliveryError(
           "unreachable",

@@ -30,7 +30,7 @@ import { type Counts, countOne, newCounts, type OutboxMetrics } from "./metrics.
 import { type NoticeBoard, noticeBoard } from "./notices.ts";
 import { Pump } from "./pump.ts";
 import { createQueue, type Entry } from "./queue.ts";
-import { newLife, type RecordEvent, step } from "./record.ts";
+import { isRemembered, newLife, type RecordEvent, step } from "./record.ts";
 import { Recovery } from "./recovery.ts";
 import type { Damage, KnownRecord, NoticeRow, RetryReply } from "./rows.ts";
 import { sessions } from "./seen.ts";
@@ -61,6 +61,7 @@ export async function openOutbox(options: OutboxOptions): Promise<OutboxHandle> 
   let open: OpenOutbox | undefined;
   const store = new OutboxStore({
     ...{ dir, relayId, agentId, purpose, limits, clock, newStoreId },
+    onEnds: (ids) => open?.endsStored(ids),
     onNotices: (rows) => open?.noticesStored(rows),
     onFailure: (error) => open?.storeFailed(error),
   });
@@ -89,6 +90,8 @@ class OpenOutbox implements OutboxHandle {
   readonly #recovery: Recovery;
   readonly #delay: DelayWatch;
   readonly #counts: Counts = newCounts();
+  /** Ends that only this process knows: told to who waits once they are on disk. */
+  readonly #untold = new Map<number, Outcome>();
   readonly damage: Damage | undefined;
   #closed: Promise<void> | undefined;
   readonly #cancelPrune: () => void;
@@ -115,6 +118,7 @@ class OpenOutbox implements OutboxHandle {
       deliverer: typeof deliverer === "function" ? deliverer(loaded.storeId) : deliverer,
       mark: (ids) => store.mark(ids),
       payloads: (ids) => store.payloads(ids),
+      settled: () => this.#settled(),
       apply: (entry, event, result) => this.#apply(entry, event, result),
       waiting: () => this.#unmark(),
       stalled: () => this.#waiters.release(),
@@ -221,7 +225,8 @@ class OpenOutbox implements OutboxHandle {
   async outcomeOf(key: IdempotencyKey): Promise<LocalOutcome | undefined> {
     const known = await this.#store.findKey(key);
     if (known === undefined) return undefined;
-    const { state, detail } = this.#store.unsaved(known.id)?.life ?? known;
+    const unsaved = this.#untold.has(known.id) ? undefined : this.#store.unsaved(known.id)?.life;
+    const { state, detail } = unsaved ?? known;
     return { key, messageId: known.messageId, tool: known.tool, state, detail };
   }
 
@@ -256,6 +261,16 @@ class OpenOutbox implements OutboxHandle {
       await this.#store.close();
     })();
     return this.#closed;
+  }
+
+  /** These records have ended, and that is on disk. */
+  endsStored(ids: readonly number[]): void {
+    for (const id of ids) {
+      const outcome = this.#untold.get(id);
+      if (outcome === undefined) continue;
+      this.#untold.delete(id);
+      this.#tell(id, outcome);
+    }
   }
 
   /** Notices came to disk with the ends of their records. */
@@ -334,7 +349,8 @@ class OpenOutbox implements OutboxHandle {
     const write: AnsweredWrite = { tool, key, messageId, recordId: id, replayed: true };
     const entry = this.#queue.get(id);
     if (entry !== undefined) return answerOf(write, await this.#outcome(entry, session, waitMs));
-    const unsaved = this.#store.unsaved(id);
+    if (this.#untold.has(id)) await this.#store.save().catch(() => {});
+    const unsaved = this.#untold.has(id) ? undefined : this.#store.unsaved(id);
     const expiresAt = this.#expiry(record.enqueuedAt);
     if (unsaved?.end !== undefined)
       return answerOf(write, outcomeOfRecord({ ...unsaved.life, ...unsaved.end, expiresAt }));
@@ -376,9 +392,20 @@ class OpenOutbox implements OutboxHandle {
     if (life.state === "sent") this.#counts.sent += 1;
     this.#queue.remove(id);
     this.#store.saveSoon({ id, life, end: { at: this.#options.clock.now(), result, notice } });
-    const session = this.#waiters.finish(id, outcomeOfEnd(life.state, { detail: life.detail, result }));
-    if (session !== undefined && notice !== undefined) this.#board.hold(id, session);
+    const outcome = outcomeOfEnd(life.state, { detail: life.detail, result });
+    if (isRemembered(event)) this.#tell(id, outcome);
+    else this.#untold.set(id, outcome);
     if (this.#queue.size === 0) this.#emptied();
+  }
+
+  #tell(id: number, outcome: Outcome): void {
+    const session = this.#waiters.finish(id, outcome);
+    if (session !== undefined && outcome.delivery !== "sent") this.#board.hold(id, session);
+  }
+
+  /** Resolves once every end that the relay does not remember is on disk. */
+  async #settled(): Promise<void> {
+    while (this.#untold.size > 0) await this.#store.save();
   }
 
   #emptied(): void {

@@ -22,6 +22,8 @@ export type PumpParts = {
   mark(ids: number[]): Promise<void>;
   /** Arguments of records that are not at hand. */
   payloads(ids: number[]): Promise<{ id: number; record: LaneRecord }[]>;
+  /** Resolves once no end is lost by a crash that the relay would not tell again: nothing is sent before. */
+  settled(): Promise<void>;
   /** Takes a record through its machine and stores what follows. */
   apply(entry: Entry, event: RecordEvent, result?: NeutralResult): void;
   /** Nothing is sent for now: records that were only marked for sending wait again. */

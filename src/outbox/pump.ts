@@ -183,6 +183,7 @@ export class Pump {
     await this.#expire();
     // Asking about what expired may have opened it once more.
     const { laneSession } = await this.#openLane();
+    await this.#parts.settled();
     const singly = (queue.oldest?.id ?? 0) <= this.#singlyUntil;
     const taken = queue.batch(singly ? 1 : limits.batchRecordsMax);
     if (taken.length === 0) this.#patience.delays.reset();

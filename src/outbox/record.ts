@@ -119,6 +119,11 @@ const blindRefusals: ReadonlySet<ErrorCode | undefined> = new Set([
   "forbidden",
 ]);
 
+/** True when the relay would answer the same again: the end is safe before it is on disk. */
+export function isRemembered(event: RecordEvent): boolean {
+  return event.type === "committed" || (event.type === "rejected" && !blindRefusals.has(event.code));
+}
+
 const ignore = (life: RecordLife): RecordStep => ({ life, effects: [] });
 
 const save = (life: RecordLife): RecordStep => ({ life, effects: [{ do: "save" }] });

@@ -81,7 +81,7 @@ export class Recovery {
     while (this.#damaged !== undefined) {
       await sleep(clock, delays.next(), stop);
       if (stop.aborted) return;
-      const keys = this.#discard;
+      const keys = [...this.#discard];
       try {
         this.#reconcile(await store.load({ afterId: this.#lastId, keys }));
         this.#discard = this.#discard.slice(keys.length);

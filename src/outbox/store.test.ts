@@ -38,6 +38,7 @@ function storeIn(dir: string, options: { scale?: Partial<Limits>; agentId?: stri
   const store = new OutboxStore({
     ...{ dir, clock, relayId: "relay", agentId: asId(options.agentId ?? "agent"), newStoreId: uuidOf(dir) },
     limits: { ...limits, ...options.scale },
+    onEnds: () => {},
     onNotices: (rows) => notices.push(...rows),
     onFailure: (error) => failures.push(error),
   });

@@ -97,6 +97,8 @@ export type StoreOptions = {
   purpose?: "drain" | undefined;
   limits: Limits;
   clock: Clock;
+  /** Ends that are on disk now; called before `onNotices`. */
+  onEnds(ids: readonly number[]): void;
   /** Notices that were written with the ends of their records. */
   onNotices(notices: readonly NoticeRow[]): void;
   /** A commit in the background failed; what it carried is kept and tried again by the next `save`. */
@@ -248,6 +250,7 @@ export class OutboxStore {
     const saved = this.#worker.call("save", request).then(
       ({ notices }) => {
         this.#settled(changes);
+        this.#options.onEnds([...changes.values()].filter(({ end }) => end).map(({ id }) => id));
         if (notices.length > 0) this.#options.onNotices(notices);
       },
       (error: unknown) => {

@@ -298,6 +298,10 @@ describe("messages and lanes", () => {
     const inbox = await bob.runner.readInbox({ agent: "bob" });
     expect(inbox.messages.map(({ seq, body }) => `${seq} ${body}`)).toEqual(["1 one", "2 two"]);
     await alice.runner.openLane({ storeId });
+    const asked = { keys: records.map(({ key }) => key), lane: { storeId, laneSession: 2 } };
+    expect((await alice.runner.findOutcomes(asked)).outcomes).toMatchObject(
+      outcomes.map(({ key }) => ({ key })),
+    );
     await expect(alice.runner.deliverRecords(batch)).rejects.toMatchObject({
       code: "lane_fenced",
       data: { newestSession: 2 },

@@ -81,7 +81,8 @@ async function operationStatus(
   { relay, by }: Context,
   { idempotencyKey }: ToolInput<"relay_operation_status">,
 ): Promise<NeutralResult> {
-  const [outcome] = await relay.store.findOutcomes(by.agentId, [asId(idempotencyKey)]);
+  const found = await relay.store.findOutcomes({ sender: by.agentId, keys: [asId(idempotencyKey)] });
+  const [outcome] = found.status === "found" ? found.outcomes : [];
   if (outcome?.status === "committed") {
     const receipt = receiptSchema.parse(outcome.result.structuredContent);
     return operationResult({ idempotencyKey, state: "committed", receipt, messageId: receipt.messageId });

@@ -24,7 +24,7 @@ export function relayDeliverer(client: Client, storeId: StoreId): Deliverer {
     async deliver(records, laneSession, signal) {
       const reply = await client
         .deliverRecords({ storeId, laneSession, records: [...records] }, { signal })
-        .catch(rethrow);
+        .catch(inSession(laneSession));
       if (reply.outcomes.length !== records.length) {
         throw new DeliveryError(
           "unreachable",
@@ -34,8 +34,10 @@ export function relayDeliverer(client: Client, storeId: StoreId): Deliverer {
       }
       return reply.outcomes;
     },
-    async outcomesOf(keys, signal) {
-      const { outcomes } = await client.findOutcomes({ keys: [...keys] }, { signal }).catch(rethrow);
+    async outcomesOf(keys, laneSession, signal) {
+      const { outcomes } = await client
+        .findOutcomes({ keys: [...keys], lane: { storeId, laneSession } }, { signal })
+        .catch(inSession(laneSession));
       return outcomes.map((outcome) => outcome ?? undefined);
     },
     probe: (signal) =>
@@ -58,6 +60,16 @@ const kinds: Partial<Record<RelayError["code"], DeliveryFailureKind>> = {
   internal: "unreachable",
   unavailable: "unreachable",
 };
+
+/** A relay that never granted the session was restored from a copy: the lane has to be opened again, nothing is newer. */
+function inSession(laneSession: number): (thrown: unknown) => never {
+  return (thrown) => {
+    const newest = thrown instanceof RelayError && thrown.code === "lane_fenced" && thrown.data.newestSession;
+    if (typeof newest !== "number" || newest >= laneSession) return rethrow(thrown);
+    const words = `the relay does not know lane session ${laneSession}, its newest is ${newest}`;
+    throw new DeliveryError("unreachable", "no", words, { cause: thrown });
+  };
+}
 
 function rethrow(thrown: unknown): never {
   if (thrown instanceof RelayError) {

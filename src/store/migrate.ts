@@ -4,11 +4,15 @@
  */
 import type { Database } from "bun:sqlite";
 import firstSql from "./sqlite/0001_first.sql" with { type: "text" };
+import laneUseSql from "./sqlite/0002_lane_use.sql" with { type: "text" };
 
 /** One step. Numbers count from 1 without gaps and are never used again. */
 export type Migration = { readonly version: number; readonly name: string; readonly sql: string };
 
-export const migrations: readonly Migration[] = [{ version: 1, name: "0001_first", sql: firstSql }];
+export const migrations: readonly Migration[] = [
+  { version: 1, name: "0001_first", sql: firstSql },
+  { version: 2, name: "0002_lane_use", sql: laneUseSql },
+];
 
 /** Marks a file as a relay's database (SQLite `application_id`): the letters ARLY. */
 export const applicationId = 0x41_52_4c_59;

@@ -76,13 +76,18 @@ export type EnrolmentResult =
 /** One write of a principal: the same whether it came in a batch or by a live call. */
 export type Write = LaneRecord & { key: IdempotencyKey; messageId: MessageId };
 
+/** A session of a lane in use. Using it fences all older ones. */
+export type LaneUse = { storeId: StoreId; laneSession: number };
+/** A newer session is in use, or this one was never granted (then `newestSession` is less). Nothing was changed. */
+export type Fenced = { status: "fenced"; newestSession: number };
+
 /** Writes to apply in order for one sender, each in a savepoint of one transaction. */
 export type WriteBatch = {
   sender: AgentId;
   /** Scopes of the sender at this moment: a write whose tool needs another one is rejected. */
   scopes: readonly Scope[];
-  /** Present for an outbox; refused as a whole when the session is not the newest of its lane. */
-  lane?: { storeId: StoreId; laneSession: number };
+  /** Present for an outbox; refused as a whole when its session is fenced. */
+  lane?: LaneUse;
   writes: readonly Write[];
   /** Keys are remembered this long, ms; a record enqueued before that is rejected as `key_expired`. */
   keyWindowMs: number;
@@ -93,8 +98,14 @@ export type WriteBatchResult =
       outcomes: LaneOutcome[] /** Agents whose inbox grew, each once. */;
       woken: AgentId[];
     }
-  | { status: "fenced"; newestSession: number }
+  | Fenced
   | { status: "sender_removed" };
+
+/** What became of the writes with these keys. With a lane nothing that older sessions sent can take effect later. */
+export type OutcomeQuery = { sender: AgentId; keys: readonly IdempotencyKey[]; lane?: LaneUse };
+export type OutcomeQueryResult =
+  | { status: "found"; outcomes: (LaneOutcome | undefined)[] /** In the order of the keys. */ }
+  | Fenced;
 
 export type InboxQuery = {
   agentId: AgentId;
@@ -138,7 +149,10 @@ export interface RelayStore {
   /** Records that the agent's runner was connected at this time. */
   markSeen(id: AgentId, now: number): Promise<void>;
 
-  /** Grants the next session of a lane, which fences all earlier ones; undefined when another agent owns the lane. */
+  /**
+   * Grants the next session of a lane; its first use fences all earlier ones. Undefined when another agent owns the
+   * lane.
+   */
   openLane(storeId: StoreId, agentId: AgentId, now: number): Promise<number | undefined>;
   /**
    * Applies writes in order. Key, outcome, message, inbox row and obligation are one transaction. A key seen before
@@ -147,8 +161,8 @@ export interface RelayStore {
    */
   applyWrites(batch: WriteBatch, now: number): Promise<WriteBatchResult>;
 
-  /** What is remembered under these keys of one sender, in their order; undefined for a key that is not. */
-  findOutcomes(agentId: AgentId, keys: readonly IdempotencyKey[]): Promise<(LaneOutcome | undefined)[]>;
+  /** What is remembered under these keys of one sender; undefined for a key that is not. */
+  findOutcomes(query: OutcomeQuery): Promise<OutcomeQueryResult>;
   /** A page of an inbox in seq order; ends early at `limits.inboxPageBytesMax`, never empty while there is more. */
   readInbox(query: InboxQuery): Promise<InboxPage>;
   /** Moves the acknowledged seq forward, never back and never past the newest; the value that holds now. */

@@ -102,7 +102,7 @@ export const operationTable = {
     method: "POST",
     path: "/api/v1/lanes/:storeId/sessions",
     scope: "lane:deliver",
-    summary: "Become the only sender of an outbox",
+    summary: "Get the next session of an outbox; its first use fences older ones",
     request: z.strictObject({ storeId: z.uuid() }),
     reply: laneSchema,
   },
@@ -121,6 +121,10 @@ export const operationTable = {
     summary: "What became of the writes with these keys; null for a key that this relay does not remember",
     request: z.strictObject({
       keys: z.array(z.string().refine(isIdempotencyKey)).min(1).max(limits.batchRecordsMax),
+      lane: z
+        .strictObject({ storeId: z.uuid(), laneSession: z.number().int().positive() })
+        .optional()
+        .describe("Fences what older sessions of this lane have sent, so that the answer stays true"),
     }),
     reply: z.object({
       outcomes: z.array(laneOutcomeSchema.nullable()).describe("One for each key, in their order"),

@@ -136,7 +136,7 @@ export class DeliveryError extends Error {
 
 /** How the outbox reaches whoever takes its records. Every method rejects with `DeliveryError` only. */
 export interface Deliverer {
-  /** Becomes the only sender of the lane; earlier ones are fenced from now on. */
+  /** Gets the next session of the lane. Its first use, by `deliver` or `outcomesOf`, fences earlier ones. */
   open(signal: AbortSignal): Promise<LaneOpening>;
   /** One outcome per record, in their order. */
   deliver(records: readonly LaneRecord[], laneSession: number, signal: AbortSignal): Promise<LaneOutcome[]>;
@@ -144,7 +144,11 @@ export interface Deliverer {
   probe(signal: AbortSignal): Promise<boolean>;
   /**
    * What became of these keys, in their order: `committed` or `rejected` as it was answered, undefined for a key
-   * that was never seen. Asked before an ambiguous record is given up, after its lane was opened anew.
+   * that was never seen. Asked before an ambiguous record is given up, in a lane session that was opened anew.
    */
-  outcomesOf?(keys: readonly IdempotencyKey[], signal: AbortSignal): Promise<(LaneOutcome | undefined)[]>;
+  outcomesOf?(
+    keys: readonly IdempotencyKey[],
+    laneSession: number,
+    signal: AbortSignal,
+  ): Promise<(LaneOutcome | undefined)[]>;
 }

@@ -58,12 +58,14 @@ export const writePromises: Promises = {
     const never = world.write({ to: "bob", body: "never sent" });
     const { outcomes } = await world.apply(ada, sent, refused);
     const keys = [refused, never, sent].map(({ key }) => key);
-    expect(await world.store.findOutcomes(ada.id, keys)).toEqual([
-      outcomes[1],
-      undefined,
-      { ...outcomes[0], replayed: true } as never,
-    ]);
-    expect(await world.store.findOutcomes(bob.id, keys)).toEqual([undefined, undefined, undefined]);
+    expect(await world.store.findOutcomes({ sender: ada.id, keys })).toEqual({
+      status: "found",
+      outcomes: [outcomes[1], undefined, { ...outcomes[0], replayed: true } as never],
+    });
+    expect(await world.store.findOutcomes({ sender: bob.id, keys })).toEqual({
+      status: "found",
+      outcomes: [undefined, undefined, undefined],
+    });
     const late = await world.apply(ada, never);
     expect(late.outcomes).toMatchObject([{ status: "committed", replayed: false }]);
   },
@@ -195,7 +197,7 @@ export const writePromises: Promises = {
 };
 
 export const lanePromises: Promises = {
-  "P2: only the newest session of a lane may deliver [P2.9]": async (world) => {
+  "P2: only the newest session that a lane has used may deliver [P2.9]": async (world) => {
     const [ada, bob] = [await world.agent("ada"), await world.agent("bob")];
     const storeId = world.uuid() as never;
     const deliver = (laneSession: number, sender = ada) =>
@@ -209,12 +211,49 @@ export const lanePromises: Promises = {
     expect(await world.store.openLane(storeId, ada.id, start)).toBe(1);
     expect(await deliver(1)).toMatchObject({ status: "applied" });
     expect(await world.store.openLane(storeId, ada.id, start + 1)).toBe(2);
-    expect(await deliver(1)).toEqual({ status: "fenced", newestSession: 2 });
     expect(await deliver(3)).toEqual({ status: "fenced", newestSession: 2 });
     expect(await deliver(2)).toMatchObject({ status: "applied" });
+    expect(await deliver(1)).toEqual({ status: "fenced", newestSession: 2 });
     expect(await deliver(2, bob)).toEqual({ status: "fenced", newestSession: 0 });
     expect((await world.inbox(bob)).map(({ body }) => body)).toEqual(["1", "2"]);
   },
+
+  "an opening that nobody uses fences nobody: it may arrive long after its sender gave it up": async (
+    world,
+  ) => {
+    const [ada] = [await world.agent("ada"), await world.agent("bob")];
+    const storeId = world.uuid() as never;
+    const deliver = (laneSession: number) =>
+      world.store.applyWrites(
+        world.batch(ada, [world.write({ to: "bob", body: "x" })], { lane: { storeId, laneSession } }),
+        start,
+      );
+    for (const session of [1, 2, 3]) expect(await world.store.openLane(storeId, ada.id, start)).toBe(session);
+    expect(await deliver(2)).toMatchObject({ status: "applied" });
+    expect(await world.store.openLane(storeId, ada.id, start)).toBe(4);
+    expect(await deliver(2)).toMatchObject({ status: "applied" });
+    expect(await deliver(1)).toEqual({ status: "fenced", newestSession: 4 });
+  },
+
+  "a question about keys in a lane session fences what older ones sent, and is fenced like a delivery":
+    async (world) => {
+      const [ada] = [await world.agent("ada"), await world.agent("bob")];
+      const storeId = world.uuid() as never;
+      const write = world.write({ to: "bob", body: "on its way" });
+      const ask = (laneSession: number) =>
+        world.store.findOutcomes({ sender: ada.id, keys: [write.key], lane: { storeId, laneSession } });
+      for (const session of [1, 2]) expect(await world.store.openLane(storeId, ada.id, start)).toBe(session);
+      expect(await ask(3)).toEqual({ status: "fenced", newestSession: 2 });
+      expect(await ask(2)).toEqual({ status: "found", outcomes: [undefined] });
+      expect(
+        await world.store.applyWrites(
+          world.batch(ada, [write], { lane: { storeId, laneSession: 1 } }),
+          start,
+        ),
+      ).toEqual({ status: "fenced", newestSession: 2 });
+      expect(await ask(1)).toEqual({ status: "fenced", newestSession: 2 });
+      expect(await ask(2)).toEqual({ status: "found", outcomes: [undefined] });
+    },
 
   "a lane belongs to one agent, and openings at the same time get different sessions": async (world) => {
     const [ada, bob] = [await world.agent("ada"), await world.agent("bob")];

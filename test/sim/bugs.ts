@@ -49,6 +49,11 @@ export const bugs = {
     shows: ["inversion"],
     patch: { relay: { batch: ({ lane: _, ...batch }) => batch } },
   },
+  "fencing at the opening": {
+    what: "An opening of the lane fences older sessions at once, also one that arrives when nobody waits for it",
+    shows: ["stuck"],
+    patch: { relay: { fencesAtOpening: true } },
+  },
   "ambiguity forgotten": {
     what: "The flag that an attempt may have worked is not stored",
     shows: ["lie"],

@@ -21,7 +21,7 @@ import { tokenVerbs } from "../../src/store/sqlite/tokens.ts";
 import { readIdentity, upkeepVerbs } from "../../src/store/sqlite/upkeep.ts";
 import { writeVerbs } from "../../src/store/sqlite/writes.ts";
 import type { RelayStore, WriteBatch, WriteBatchResult } from "../../src/store/store.ts";
-import { type AgentId, asId, uuidOf } from "../../src/wire/id.ts";
+import { type AgentId, asId, type StoreId, uuidOf } from "../../src/wire/id.ts";
 import { defaultProfile } from "../../src/wire/scope.ts";
 import { tokenHash, tokenText } from "../../src/wire/token.ts";
 import type { Chance } from "./chance.ts";
@@ -32,7 +32,7 @@ import type { Ledger } from "./ledger.ts";
 export const relayPort = 4850;
 
 /** How a planted bug changes the relay. */
-export type RelayPatch = { batch?(batch: WriteBatch): WriteBatch };
+export type RelayPatch = { batch?(batch: WriteBatch): WriteBatch; fencesAtOpening?: boolean };
 export type RelayParts = { clock: SimClock; chance: Chance; ledger: Ledger; patch: RelayPatch };
 
 type Verbs = Omit<RelayStore, "identity" | "close">;
@@ -73,7 +73,7 @@ export class SimRelay {
     };
     this.#group = groupCommit(this.#database);
     this.#newest = this.#database.query<{ session: number }, [string]>(
-      "SELECT session FROM lanes WHERE store_id = ?1",
+      "SELECT used AS session FROM lanes WHERE store_id = ?1",
     );
     this.start();
   }
@@ -154,10 +154,17 @@ export class SimRelay {
     return text;
   }
 
-  /** A request to open the lane arrives by itself: of a copy of the store, or one that was given up long ago. */
-  grant(storeId: string, agent: string): void {
+  /** A copy of the store, somewhere else, opens the lane and uses it. */
+  grant(store: string, agent: string): void {
+    const [storeId, sender] = [asId<StoreId>(store), this.agentId(agent)];
     const now = this.#parts.clock.now();
-    this.#group.all([() => void this.#verbs.openLane(asId(storeId), this.agentId(agent), now)]);
+    this.#group.all([
+      () => {
+        const laneSession = this.#verbs.openLane(storeId, sender, now);
+        if (laneSession !== undefined)
+          this.#verbs.findOutcomes({ sender, keys: [], lane: { storeId, laneSession } });
+      },
+    ]);
   }
 
   agentId(name: string): AgentId {
@@ -231,6 +238,12 @@ export class SimRelay {
     const verbs = {
       ...this.#verbs,
       applyWrites: (batch: WriteBatch, now: number) => this.#apply(batch, now),
+      openLane: (storeId: StoreId, sender: AgentId, now: number) => {
+        const laneSession = this.#verbs.openLane(storeId, sender, now);
+        if (this.#parts.patch.fencesAtOpening === true && laneSession !== undefined)
+          this.#verbs.findOutcomes({ sender, keys: [], lane: { storeId, laneSession } });
+        return laneSession;
+      },
     };
     const later = Object.entries(verbs).map(([name, verb]) => {
       const run = verb as (...args: unknown[]) => unknown;

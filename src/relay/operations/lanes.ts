@@ -23,13 +23,18 @@ export const openLane: Operation<"openLane"> = async ({ store, clock }, { storeI
   };
 };
 
-export const findOutcomes: Operation<"findOutcomes"> = async ({ store }, { keys }, by) => {
+export const findOutcomes: Operation<"findOutcomes"> = async ({ store }, { keys, lane }, by) => {
   const runner = requireAgent(known(by), "Ask about keys");
-  const found = await store.findOutcomes(
-    runner.agentId,
-    keys.map((key) => asId<IdempotencyKey>(key)),
-  );
-  return { outcomes: found.map((outcome) => outcome ?? null), generation: store.identity.generation };
+  const found = await store.findOutcomes({
+    sender: runner.agentId,
+    keys: keys.map((key) => asId<IdempotencyKey>(key)),
+    ...(lane === undefined ? {} : { lane: { ...lane, storeId: asId(lane.storeId) } }),
+  });
+  if (found.status === "fenced") throw fenced("Ask about keys of", { ...found, storeId: "", ...lane });
+  return {
+    outcomes: found.outcomes.map((outcome) => outcome ?? null),
+    generation: store.identity.generation,
+  };
 };
 
 export const deliverRecords: Operation<"deliverRecords"> = async (relay, input, by) => {
@@ -56,11 +61,7 @@ export const deliverRecords: Operation<"deliverRecords"> = async (relay, input, 
       hub.wake(result.woken);
       return { outcomes: result.outcomes, generation: store.identity.generation };
     case "fenced":
-      throw new RelayError(
-        "lane_fenced",
-        `Deliver to lane ${storeId}: session ${laneSession} is fenced, the newest is ${result.newestSession}`,
-        { data: { newestSession: result.newestSession } },
-      );
+      throw fenced("Deliver to", { ...result, ...input });
     case "sender_removed":
       throw new RelayError(
         "agent_removed",
@@ -68,3 +69,18 @@ export const deliverRecords: Operation<"deliverRecords"> = async (relay, input, 
       );
   }
 };
+
+function fenced(
+  action: string,
+  {
+    storeId,
+    laneSession = 0,
+    newestSession,
+  }: { storeId: string; laneSession?: number; newestSession: number },
+): RelayError {
+  return new RelayError(
+    "lane_fenced",
+    `${action} lane ${storeId}: session ${laneSession} is fenced, the newest is ${newestSession}`,
+    { data: { newestSession } },
+  );
+}

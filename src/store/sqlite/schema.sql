@@ -1,4 +1,4 @@
--- Written by tools/schema-dump.ts: do not edit. Schema version 1.
+-- Written by tools/schema-dump.ts: do not edit. Schema version 2.
 
 CREATE TABLE agents (
   id TEXT PRIMARY KEY,
@@ -36,7 +36,7 @@ CREATE TABLE lanes (
   agent_id TEXT NOT NULL REFERENCES agents (id),
   session INTEGER NOT NULL CHECK (session > 0),
   opened_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+, used INTEGER NOT NULL DEFAULT 0 CHECK (used BETWEEN 0 AND session)) STRICT, WITHOUT ROWID;
 
 CREATE TABLE messages (
   id TEXT PRIMARY KEY,

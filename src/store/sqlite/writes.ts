@@ -3,7 +3,7 @@
  * The decisions are in rules.ts; here is only what they need to know and what they change.
  */
 import type { Database } from "bun:sqlite";
-import type { AgentId, IdempotencyKey, StoreId, ThreadId } from "../../wire/id.ts";
+import type { AgentId, StoreId, ThreadId } from "../../wire/id.ts";
 import type { LaneOutcome } from "../../wire/lane.ts";
 import { savepoint } from "../group.ts";
 import {
@@ -21,7 +21,15 @@ import {
   type WriteFacts,
   writeFingerprint,
 } from "../rules.ts";
-import type { Write, WriteBatch, WriteBatchResult } from "../store.ts";
+import type {
+  Fenced,
+  LaneUse,
+  OutcomeQuery,
+  OutcomeQueryResult,
+  Write,
+  WriteBatch,
+  WriteBatchResult,
+} from "../store.ts";
 
 type ParentRow = {
   senderId: AgentId;
@@ -38,9 +46,7 @@ export function writeVerbs(database: Database) {
   const inSavepoint = savepoint(database, "write_of_batch");
   const applyOne = writer(database);
   const senderThere = database.prepare<unknown, [string]>("SELECT 1 FROM agents WHERE id = ?1");
-  const laneSession = database.prepare<{ session: number }, [string, string]>(
-    "SELECT session FROM lanes WHERE store_id = ?1 AND agent_id = ?2",
-  );
+  const inLane = laneUser(database);
   const grant = database.prepare<{ session: number }, [string, string, number]>(
     `INSERT INTO lanes (store_id, agent_id, session, opened_at)
      SELECT ?1, id, 1, ?3 FROM agents WHERE id = ?2
@@ -50,10 +56,8 @@ export function writeVerbs(database: Database) {
 
   function applyWrites(batch: WriteBatch, now: number): WriteBatchResult {
     if (senderThere.get(batch.sender) === null) return { status: "sender_removed" };
-    if (batch.lane !== undefined) {
-      const newestSession = laneSession.get(batch.lane.storeId, batch.sender)?.session ?? 0;
-      if (newestSession !== batch.lane.laneSession) return { status: "fenced", newestSession };
-    }
+    const fenced = batch.lane === undefined ? undefined : inLane(batch.sender, batch.lane);
+    if (fenced !== undefined) return fenced;
     const outcomes: LaneOutcome[] = [];
     const woken = new Set<AgentId>();
     let halted = false;
@@ -82,14 +86,35 @@ export function writeVerbs(database: Database) {
 
   return {
     applyWrites,
-    findOutcomes: (agentId: AgentId, keys: readonly IdempotencyKey[]): (LaneOutcome | undefined)[] =>
-      keys.map((key) => {
-        const row = outcome.get(agentId, key);
+    findOutcomes: ({ sender, keys, lane }: OutcomeQuery): OutcomeQueryResult => {
+      const fenced = lane === undefined ? undefined : inLane(sender, lane);
+      if (fenced !== undefined) return fenced;
+      const outcomes = keys.map((key) => {
+        const row = outcome.get(sender, key);
         // Written above from the same type.
         return row === null ? undefined : replayed(JSON.parse(row.outcome) as LaneOutcome);
-      }),
+      });
+      return { status: "found", outcomes };
+    },
     openLane: (storeId: StoreId, agentId: AgentId, now: number): number | undefined =>
       grant.get(storeId, agentId, now)?.session,
+  };
+}
+
+/**
+ * A function that uses a session of a lane: fences all older ones, or says that it is fenced itself. A session that was
+ * granted and never used fences nobody, because an opening may arrive long after its sender gave it up.
+ */
+function laneUser(database: Database): (sender: AgentId, lane: LaneUse) => Fenced | undefined {
+  const lanes = database.prepare<{ session: number; used: number }, [string, string]>(
+    "SELECT session, used FROM lanes WHERE store_id = ?1 AND agent_id = ?2",
+  );
+  const use = database.prepare<unknown, [string, number]>("UPDATE lanes SET used = ?2 WHERE store_id = ?1");
+  return (sender, { storeId, laneSession }) => {
+    const { session, used } = lanes.get(storeId, sender) ?? { session: 0, used: 0 };
+    if (laneSession > session || laneSession < used) return { status: "fenced", newestSession: session };
+    if (laneSession > used) use.run(storeId, laneSession);
+    return undefined;
   };
 }
 
