@@ -5,6 +5,10 @@
 import type { Database } from "bun:sqlite";
 import firstSql from "./sqlite/0001_first.sql" with { type: "text" };
 import laneUseSql from "./sqlite/0002_lane_use.sql" with { type: "text" };
+import identitySql from "./sqlite/0003_identity.sql" with { type: "text" };
+import messagesSql from "./sqlite/0004_messages.sql" with { type: "text" };
+import obligationsSql from "./sqlite/0005_obligations.sql" with { type: "text" };
+import auditSql from "./sqlite/0006_audit.sql" with { type: "text" };
 
 /** One step. Numbers count from 1 without gaps and are never used again. */
 export type Migration = { readonly version: number; readonly name: string; readonly sql: string };
@@ -12,6 +16,10 @@ export type Migration = { readonly version: number; readonly name: string; reado
 export const migrations: readonly Migration[] = [
   { version: 1, name: "0001_first", sql: firstSql },
   { version: 2, name: "0002_lane_use", sql: laneUseSql },
+  { version: 3, name: "0003_identity", sql: identitySql },
+  { version: 4, name: "0004_messages", sql: messagesSql },
+  { version: 5, name: "0005_obligations", sql: obligationsSql },
+  { version: 6, name: "0006_audit", sql: auditSql },
 ];
 
 /** Marks a file as a relay's database (SQLite `application_id`): the letters ARLY. */

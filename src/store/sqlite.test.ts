@@ -8,7 +8,7 @@ import { VirtualClock } from "../base/clock.ts";
 import { seededRandom } from "../base/random.ts";
 import { openSqlite, SqliteBusyError } from "../base/sqlite.ts";
 import { asId } from "../wire/id.ts";
-import { migrate, SchemaError } from "./migrate.ts";
+import { migrate, migrations, SchemaError } from "./migrate.ts";
 import { writeVerbs } from "./sqlite/writes.ts";
 import { openSqliteStore } from "./sqlite.ts";
 
@@ -27,7 +27,7 @@ afterEach(() => rm(folder, { recursive: true }));
 describe("opening", () => {
   test("makes the relay's id once, from clock and random", async () => {
     const first = await open();
-    expect(first.identity).toMatchObject({ generation: 1, schemaVersion: 2 });
+    expect(first.identity).toMatchObject({ generation: 1, schemaVersion: migrations.length });
     expect(first.identity.relayId).toMatch(/^01a3185c-5000-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
     await first.close();
     const second = await open(2);
@@ -66,7 +66,7 @@ describe("opening", () => {
     raw.close(true);
     const refused = await open().catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(SchemaError);
-    expect(`${refused}`).toContain("its schema is version 99, this program knows up to 2");
+    expect(`${refused}`).toContain(`its schema is version 99, this program knows up to ${migrations.length}`);
     expect(`${refused}`).toContain(path);
   });
 

@@ -1,4 +1,4 @@
--- Written by tools/schema-dump.ts: do not edit. Schema version 2.
+-- Written by tools/schema-dump.ts: do not edit. Schema version 6.
 
 CREATE TABLE agents (
   id TEXT PRIMARY KEY,

@@ -1,0 +1,15 @@
+/** The database as a whole. The rules of all verbs are in store.ts. */
+import type { RelayId } from "../../wire/id.ts";
+
+/** What stays the same for the life of the database, and the number that a restore changes. */
+export type StoreIdentity = { relayId: RelayId; generation: number; schemaVersion: number };
+
+export type StoreCounts = { agents: number; messages: number; unread: number; obligationsOpen: number };
+
+export interface ServiceVerbs {
+  counts(): Promise<StoreCounts>;
+  /** Forgets outcomes older than the window and expired agent tokens, in bounded steps; how many rows went. */
+  prune(now: number, keyWindowMs: number): Promise<number>;
+  /** Ends after the running transactions; later calls throw. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,2 @@
+-- Profiles, leases of agents to runners, renewals of tokens.
+SELECT 1;

