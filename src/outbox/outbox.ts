@@ -2,7 +2,7 @@
  * The outbox of one agent on one machine: takes writes, commits them, lets the pump deliver them, answers what
  * became of them. A write is answered in every case; nothing here throws for a full, damaged or closed store.
  */
-import { type IdempotencyKey, messageIdOf, type StoreId, uuidV7 } from "../wire/id.ts";
+import { type IdempotencyKey, type StoreId, uuidV7 } from "../wire/id.ts";
 import type { NeutralResult, Notice } from "../wire/receipt.ts";
 import type {
   LocalOutcome,
@@ -12,36 +12,20 @@ import type {
   WriteAnswer,
   WriteCall,
 } from "../wire/write.ts";
-import {
-  type AnsweredWrite,
-  answerOf,
-  notStored,
-  type Outcome,
-  outcomeOfEnd,
-  outcomeOfRecord,
-  pauseWords,
-  refused,
-} from "./answers.ts";
+import { type Outcome, outcomeOfEnd } from "./answers.ts";
 import { type DelayWatch, delayWatch } from "./delay.ts";
-import { draftOf, keyOf, refusalOf } from "./draft.ts";
+import { Ends } from "./ends.ts";
 import type { OutboxHandle, OutboxOptions } from "./handle.ts";
-import { InFlight } from "./in-flight.ts";
+import { Intake } from "./intake.ts";
 import { type Counts, countOne, newCounts, type OutboxMetrics } from "./metrics.ts";
 import { type NoticeBoard, noticeBoard } from "./notices.ts";
 import { Pump } from "./pump.ts";
 import { createQueue, type Entry } from "./queue.ts";
-import { isRemembered, newLife, type RecordEvent, step } from "./record.ts";
+import { isRemembered, type RecordEvent, step } from "./record.ts";
 import { Recovery } from "./recovery.ts";
-import type { Damage, KnownRecord, NoticeRow, RetryReply } from "./rows.ts";
+import type { Damage, NoticeRow, RetryReply } from "./rows.ts";
 import { sessions } from "./seen.ts";
-import {
-  DiskFailedError,
-  DiskFullError,
-  failureReason,
-  type Loaded,
-  OutboxStore,
-  retryRecord,
-} from "./store.ts";
+import { type Loaded, OutboxStore, retryRecord } from "./store.ts";
 import { noteGeneration, pruneAgain, tellDelay } from "./upkeep.ts";
 import { Drains, Waiters } from "./waiters.ts";
 
@@ -85,13 +69,12 @@ class OpenOutbox implements OutboxHandle {
   readonly #sessions;
   readonly #listeners = new Set<(notice: Notice) => void>();
   readonly #drains: Drains;
-  readonly #inFlight = new InFlight();
   readonly #stop = new AbortController();
   readonly #recovery: Recovery;
+  readonly #intake: Intake;
   readonly #delay: DelayWatch;
   readonly #counts: Counts = newCounts();
-  /** Ends that only this process knows: told to who waits once they are on disk. */
-  readonly #untold = new Map<number, Outcome>();
+  readonly #ends: Ends;
   readonly damage: Damage | undefined;
   #closed: Promise<void> | undefined;
   readonly #cancelPrune: () => void;
@@ -111,6 +94,7 @@ class OpenOutbox implements OutboxHandle {
     this.#board.add(loaded.notices);
     for (const record of loaded.records)
       this.#queue.add({ ...record, marked: record.life.ambiguous, payload: undefined });
+    this.#ends = new Ends({ tell: (id, outcome) => this.#tell(id, outcome), save: () => store.save() });
     this.#pump = new Pump({
       ...options,
       queue: this.#queue,
@@ -118,7 +102,7 @@ class OpenOutbox implements OutboxHandle {
       deliverer: typeof deliverer === "function" ? deliverer(loaded.storeId) : deliverer,
       mark: (ids) => store.mark(ids),
       payloads: (ids) => store.payloads(ids),
-      settled: () => this.#settled(),
+      settled: () => this.#ends.settled(),
       apply: (entry, event, result) => this.#apply(entry, event, result),
       waiting: () => this.#unmark(),
       stalled: () => this.#waiters.release(),
@@ -134,6 +118,13 @@ class OpenOutbox implements OutboxHandle {
       },
       loaded.lastId,
     );
+    this.#intake = new Intake({
+      ...options,
+      ...{ store, queue: this.#queue, pump: this.#pump, recovery: this.#recovery, waiters: this.#waiters },
+      ...{ ends: this.#ends, counts: this.#counts },
+      isClosed: () => this.#closed !== undefined,
+      added: (entry) => this.#add(entry),
+    });
     this.#delay = delayWatch({
       ...{ clock, limits, oldest: () => this.#queue.oldest },
       tell: (oldest, step) => {
@@ -145,17 +136,8 @@ class OpenOutbox implements OutboxHandle {
     this.#cancelPrune = pruneAgain({ ...options, store });
   }
 
-  async write(call: WriteCall, waitMs: number): Promise<WriteAnswer> {
-    const { clock, random } = this.#options;
-    const freshUuid = uuidV7(clock.now(), random.bytes(10));
-    const parallel = this.#inFlight.begin(call);
-    try {
-      return await this.#take(call, { freshUuid, parallel, waitMs });
-    } catch (error) {
-      return this.#failed(call, { error, freshUuid });
-    } finally {
-      this.#inFlight.end(call);
-    }
+  write(call: WriteCall, waitMs: number): Promise<WriteAnswer> {
+    return this.#intake.write(call, waitMs);
   }
 
   answered(recordId: number, session: string): void {
@@ -225,7 +207,7 @@ class OpenOutbox implements OutboxHandle {
   async outcomeOf(key: IdempotencyKey): Promise<LocalOutcome | undefined> {
     const known = await this.#store.findKey(key);
     if (known === undefined) return undefined;
-    const unsaved = this.#untold.has(known.id) ? undefined : this.#store.unsaved(known.id)?.life;
+    const unsaved = this.#ends.isUntold(known.id) ? undefined : this.#store.unsaved(known.id)?.life;
     const { state, detail } = unsaved ?? known;
     return { key, messageId: known.messageId, tool: known.tool, state, detail };
   }
@@ -265,12 +247,7 @@ class OpenOutbox implements OutboxHandle {
 
   /** These records have ended, and that is on disk. */
   endsStored(ids: readonly number[]): void {
-    for (const id of ids) {
-      const outcome = this.#untold.get(id);
-      if (outcome === undefined) continue;
-      this.#untold.delete(id);
-      this.#tell(id, outcome);
-    }
+    this.#ends.stored(ids);
   }
 
   /** Notices came to disk with the ends of their records. */
@@ -287,92 +264,12 @@ class OpenOutbox implements OutboxHandle {
     if (this.#closed === undefined) this.#recovery.failed(error);
   }
 
-  /** Why nothing can be stored now. */
-  #refusal(call: WriteCall): string | undefined {
-    if (this.#closed !== undefined) return "shutting_down: the outbox is closing";
-    const { damaged } = this.#recovery;
-    if (damaged !== undefined) return `outbox_damaged: ${damaged}`;
-    if (this.#pump.pausedBy !== undefined) return pauseWords[this.#pump.pausedBy];
-    return this.#options.validate?.(call);
-  }
-
-  async #take(
-    call: WriteCall,
-    { freshUuid, parallel, waitMs }: { freshUuid: string; parallel: string[]; waitMs: number },
-  ): Promise<WriteAnswer> {
-    const { agentId, clock, limits } = this.#options;
-    const draft = draftOf(call, { agentId, now: clock.now(), freshUuid, directory: this.#options });
-    const reason = this.#refusal(call) ?? refusalOf(draft, limits);
-    if (reason !== undefined) return this.#refuse(draft.record, reason);
-    const record = { ...draft.record, parallel, attemptNow: this.#pump.live };
-    const reply = await this.#store.enqueue(record);
-    const { tool, key, messageId, now: enqueuedAt, bytes, attemptNow: marked } = record;
-    if (reply.status === "known") return this.#again(reply.record, call.session, waitMs);
-    if (reply.status !== "stored") return this.#refuse(draft.record, notStored(reply, key));
-    const { id } = reply;
-    const base = { id, tool, key, messageId, enqueuedAt, bytes, life: newLife };
-    const entry: Entry = { ...base, marked, payload: draft.payload };
-    this.#add(entry);
-    const outcome = await this.#outcome(entry, call.session, waitMs);
-    return answerOf({ tool, key, messageId, recordId: id, replayed: false }, outcome);
-  }
-
   #add(entry: Entry): void {
     this.#counts.accepted += 1;
     this.#recovery.stored(entry.id);
     this.#queue.add(entry);
     if (this.#queue.size === 1) this.#delay.look();
     this.#pump.added();
-  }
-
-  #refuse(write: Pick<AnsweredWrite, "tool" | "key" | "messageId">, reason: string): WriteAnswer {
-    countOne(this.#counts.refused, reason.split(":")[0] ?? reason);
-    return refused(write, reason);
-  }
-
-  /** The store did not take it, or this program failed on the way: nothing will be sent. */
-  #failed(call: WriteCall, { error, freshUuid }: { error: unknown; freshUuid: string }): WriteAnswer {
-    const { tool } = call;
-    const { agentId, log } = this.#options;
-    const [key, origin] = keyOf(call, freshUuid);
-    log.error("A write was refused", { tool, error });
-    if (error instanceof DiskFailedError) this.#recovery.discard(key);
-    if (error instanceof DiskFullError || error instanceof DiskFailedError) this.storeFailed(error);
-    const messageId = messageIdOf(agentId, key, origin === "minted");
-    return this.#refuse({ tool, key, messageId }, failureReason(error));
-  }
-
-  /** The answer to a call that was made before: how its write stands now, in time. */
-  async #again(record: KnownRecord, session: string, waitMs: number): Promise<WriteAnswer> {
-    const { id, tool, key, messageId } = record;
-    this.#counts.duplicatesSuppressed += 1;
-    const write: AnsweredWrite = { tool, key, messageId, recordId: id, replayed: true };
-    const entry = this.#queue.get(id);
-    if (entry !== undefined) return answerOf(write, await this.#outcome(entry, session, waitMs));
-    if (this.#untold.has(id)) await this.#store.save().catch(() => {});
-    const unsaved = this.#untold.has(id) ? undefined : this.#store.unsaved(id);
-    const expiresAt = this.#expiry(record.enqueuedAt);
-    if (unsaved?.end !== undefined)
-      return answerOf(write, outcomeOfRecord({ ...unsaved.life, ...unsaved.end, expiresAt }));
-    // It may have ended while the question was on its way.
-    const known = (await this.#store.find(id)) ?? record;
-    return answerOf(write, outcomeOfRecord({ ...known, expiresAt }));
-  }
-
-  async #outcome(entry: Entry, session: string, waitMs: number): Promise<Outcome> {
-    const waits = waitMs > 0 && this.#closed === undefined && !this.#pump.suspended;
-    const known = waits ? await this.#waiters.outcome(entry.id, session, waitMs) : undefined;
-    return (
-      known ?? {
-        delivery: "queued",
-        lanePosition: this.#queue.position(entry.id),
-        expiresAt: this.#expiry(entry.enqueuedAt),
-      }
-    );
-  }
-
-  #expiry(enqueuedAt: number): string {
-    return new Date(enqueuedAt + this.#options.limits.recordAgeMaxMs).toISOString();
   }
 
   /** Takes a record through its machine, stores what follows, answers who waits. */
@@ -393,19 +290,13 @@ class OpenOutbox implements OutboxHandle {
     this.#queue.remove(id);
     this.#store.saveSoon({ id, life, end: { at: this.#options.clock.now(), result, notice } });
     const outcome = outcomeOfEnd(life.state, { detail: life.detail, result });
-    if (isRemembered(event)) this.#tell(id, outcome);
-    else this.#untold.set(id, outcome);
+    this.#ends.ended(id, outcome, isRemembered(event));
     if (this.#queue.size === 0) this.#emptied();
   }
 
   #tell(id: number, outcome: Outcome): void {
     const session = this.#waiters.finish(id, outcome);
     if (session !== undefined && outcome.delivery !== "sent") this.#board.hold(id, session);
-  }
-
-  /** Resolves once every end that the relay does not remember is on disk. */
-  async #settled(): Promise<void> {
-    while (this.#untold.size > 0) await this.#store.save();
   }
 
   #emptied(): void {

@@ -8,6 +8,7 @@ import { type Ages, createAges } from "./age.ts";
 import { attempt } from "./attempt.ts";
 import { type Conclude, concluder } from "./conclude.ts";
 import { createGate } from "./gate.ts";
+import { Lane } from "./lane.ts";
 import { Patience, type Rest } from "./patience.ts";
 import type { PauseReason, PumpParts, PumpPhase } from "./pump-parts.ts";
 import type { Entry } from "./queue.ts";
@@ -28,8 +29,7 @@ export class Pump {
   #pausedBy: PauseReason | undefined;
   #lastError: string | undefined;
   #held = false;
-  #lane: LaneOpening | undefined;
-  #generation: number | undefined;
+  readonly #lane: Lane;
   /** Records up to this id are sent one by one, because a batch with them failed. */
   #singlyUntil = 0;
   /** A person has stopped delivery. */
@@ -44,13 +44,18 @@ export class Pump {
     this.#suspended = parts.suspended === true;
     this.#gate = createGate(parts.clock);
     this.#ages = createAges(parts.clock, parts.limits);
+    this.#lane = new Lane({
+      ...parts,
+      ask: () => this.#attempt("Open the lane", (signal) => parts.deliverer.open(signal)),
+      opened: (opening) => this.#opened(opening),
+    });
     this.#conclude = concluder({
       ...parts,
       ages: this.#ages,
       stop: this.#stop.signal,
       fence: () => {
-        this.#lane = undefined;
-        return this.#openLane();
+        this.#lane.forget();
+        return this.#lane.open();
       },
       attempt: (ask) => this.#attempt("Ask about keys", ask, parts.limits.askOutcomesMs),
     });
@@ -73,7 +78,7 @@ export class Pump {
   /** A record that is stored now will be sent at once. */
   get live(): boolean {
     const sends = this.#phase === "idle" || this.#phase === "delivering";
-    return this.#lane !== undefined && !this.#held && !this.#suspended && sends;
+    return this.#lane.opening !== undefined && !this.#held && !this.#suspended && sends;
   }
 
   get suspended(): boolean {
@@ -147,7 +152,7 @@ export class Pump {
     }
     if (this.#old().length > 0) await this.#inTurn(() => this.#expire());
     if (this.#pausedBy !== undefined || this.#suspended) await this.#gate.wait(this.#untilNextExpiry());
-    else if (this.#parts.queue.size > 0 || this.#lane === undefined) await this.#turn();
+    else if (this.#parts.queue.size > 0 || this.#lane.opening === undefined) await this.#turn();
     else {
       this.#phase = "idle";
       await this.#gate.wait();
@@ -179,10 +184,10 @@ export class Pump {
   /** Sends one batch, whose records are put into `batch`; none when there is nothing to send now. */
   async #deliver(batch: Entry[]): Promise<void> {
     const { queue, limits, deliverer } = this.#parts;
-    await this.#openLane();
+    await this.#lane.open();
     await this.#expire();
     // Asking about what expired may have opened it once more.
-    const { laneSession } = await this.#openLane();
+    const { laneSession } = await this.#lane.open();
     await this.#parts.settled();
     const singly = (queue.oldest?.id ?? 0) <= this.#singlyUntil;
     const taken = queue.batch(singly ? 1 : limits.batchRecordsMax);
@@ -215,22 +220,11 @@ export class Pump {
     }
   }
 
-  async #openLane(): Promise<LaneOpening> {
-    if (this.#lane !== undefined) return this.#lane;
-    const { deliverer, log } = this.#parts;
-    const opening = await this.#attempt("Open the lane", (signal) => deliverer.open(signal));
-    if (this.#generation !== undefined && this.#generation !== opening.generation)
-      log.warn("The relay's database was restored: what it had confirmed before may be missing", {
-        before: this.#generation,
-        now: opening.generation,
-      });
-    this.#generation = opening.generation;
-    this.#lane = opening;
+  #opened(opening: LaneOpening): void {
     this.#ages.heard(opening.relayTimeMs);
     this.#parts.opened?.(opening);
     this.#patience.outageEnded();
     this.#lastError = undefined;
-    return opening;
   }
 
   /** What is sent of a batch, once the file says that its records may be under way. */
@@ -298,7 +292,7 @@ export class Pump {
   readonly #afterFailure: Record<DeliveryFailureKind, Failed> = {
     unreachable: async (error, batch) => {
       // The next opening fences whatever of this attempt is still on its way.
-      this.#lane = undefined;
+      this.#lane.forget();
       const answers = await this.#patience.probe();
       const [only] = batch;
       const { message: detail, sent } = error;
@@ -354,7 +348,7 @@ export class Pump {
   #pause(reason: PauseReason, error: DeliveryError, batch: readonly Entry[]): void {
     this.#takeBack(error, batch);
     this.#parts.log.error("Nothing will be delivered until someone acts", { reason, error });
-    this.#lane = undefined;
+    this.#lane.forget();
     this.#pausedBy = reason;
     this.#phase = "paused";
     this.#parts.waiting();
@@ -369,7 +363,7 @@ export class Pump {
 
   get #ageMaxMs(): number {
     const { recordAgeMaxMs } = this.#parts.limits;
-    return Math.min(recordAgeMaxMs, this.#lane?.keyWindowMs ?? recordAgeMaxMs);
+    return Math.min(recordAgeMaxMs, this.#lane.opening?.keyWindowMs ?? recordAgeMaxMs);
   }
 
   #old(): Entry[] {
