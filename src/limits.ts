@@ -169,6 +169,9 @@ export const limits = {
   pruneIntervalMs: hour,
   /** Longest single timer: a timer's delay is a signed 32-bit number of ms, a longer one would fire at once. */
   timerStepMs: day,
+  /** One audit entry: texts are cut to this many characters, facts to this many members. */
+  auditTextMax: 300,
+  auditFactsMax: 16,
   /** The store has this long to show that it answers (`/readyz`). */
   readyMs: 2 * second,
 

@@ -12,6 +12,7 @@ import { type Random, realRandom } from "./base/random.ts";
 import { SqliteBusyError } from "./base/sqlite.ts";
 import { limits } from "./limits.ts";
 import { createAccess } from "./relay/access.ts";
+import { createAudit } from "./relay/audit.ts";
 import { createHandler, type Handler } from "./relay/handler.ts";
 import { createHub } from "./relay/hub.ts";
 import { createMcpEndpoint, type McpEndpoint } from "./relay/mcp.ts";
@@ -138,6 +139,7 @@ function assemble(store: RelayStore, world: World & { version: string; port: num
     version,
     access: createAccess({ store, clock }),
     streams: createStreams(clock),
+    audit: createAudit({ store, clock, log }),
     startedAt: clock.now(),
   };
   const mcp = createMcpEndpoint(relay);

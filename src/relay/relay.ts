@@ -4,6 +4,7 @@ import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { RelayStore } from "../store/store.ts";
 import type { Access } from "./access.ts";
+import type { Audit } from "./audit.ts";
 import type { Hub } from "./hub.ts";
 import type { Streams } from "./streams.ts";
 
@@ -12,6 +13,8 @@ export type Relay = {
   readonly access: Access;
   readonly hub: Hub;
   readonly streams: Streams;
+  /** Writes down who did what; resolves once it is durable, never rejects. */
+  readonly audit: Audit;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

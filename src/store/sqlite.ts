@@ -63,6 +63,8 @@ function storeOver(client: WorkerClient<StoreMethods>, identity: StoreIdentity):
     acknowledgeInbox: (...args) => call("acknowledgeInbox", args),
     findMessage: (...args) => call("findMessage", args),
     counts: (...args) => call("counts", args),
+    appendAudit: (...args) => call("appendAudit", args),
+    readAudit: (...args) => call("readAudit", args),
     // In bounded steps, so that writes are not held up for long.
     async prune(...args) {
       let gone = 0;

@@ -7,6 +7,7 @@ import { serveWorker } from "../base/worker.ts";
 import { type Group, groupCommit } from "./group.ts";
 import { migrate } from "./migrate.ts";
 import { agentVerbs } from "./sqlite/agents.ts";
+import { auditVerbs } from "./sqlite/audit.ts";
 import { inboxVerbs } from "./sqlite/inbox.ts";
 import { tokenVerbs } from "./sqlite/tokens.ts";
 import { readIdentity, upkeepVerbs } from "./sqlite/upkeep.ts";
@@ -67,6 +68,8 @@ function serve(): void {
     acknowledgeInbox: verb("acknowledgeInbox"),
     findMessage: verb("findMessage"),
     counts: verb("counts"),
+    appendAudit: verb("appendAudit"),
+    readAudit: verb("readAudit"),
     prune: verb("prune"),
   };
   serveWorker(methods, (runs) => {
@@ -93,6 +96,7 @@ function openDatabase(options: OpenArguments): Opened & { identity: StoreIdentit
       ...writeVerbs(database),
       ...inboxVerbs(database),
       ...upkeepVerbs(database),
+      ...auditVerbs(database),
     };
     // Finalizes every statement too: a statement that is left keeps the file and its lock.
     return { identity, group: groupCommit(database), verbs, close: () => database.close(true) };

@@ -7,6 +7,7 @@ import type { Database } from "bun:sqlite";
 import { silentLog } from "../../src/base/log.ts";
 import { openSqlite } from "../../src/base/sqlite.ts";
 import { createAccess } from "../../src/relay/access.ts";
+import { createAudit } from "../../src/relay/audit.ts";
 import { createHandler, type Handler } from "../../src/relay/handler.ts";
 import { createHub } from "../../src/relay/hub.ts";
 import { createMcpEndpoint } from "../../src/relay/mcp.ts";
@@ -16,6 +17,7 @@ import { runnerToken } from "../../src/relay/tokens.ts";
 import { groupCommit } from "../../src/store/group.ts";
 import { migrate } from "../../src/store/migrate.ts";
 import { agentVerbs } from "../../src/store/sqlite/agents.ts";
+import { auditVerbs } from "../../src/store/sqlite/audit.ts";
 import { inboxVerbs } from "../../src/store/sqlite/inbox.ts";
 import { tokenVerbs } from "../../src/store/sqlite/tokens.ts";
 import { readIdentity, upkeepVerbs } from "../../src/store/sqlite/upkeep.ts";
@@ -70,6 +72,7 @@ export class SimRelay {
       ...writeVerbs(this.#database),
       ...inboxVerbs(this.#database),
       ...upkeepVerbs(this.#database),
+      ...auditVerbs(this.#database),
     };
     this.#group = groupCommit(this.#database);
     this.#newest = this.#database.query<{ session: number }, [string]>(
@@ -101,6 +104,7 @@ export class SimRelay {
       startedAt: clock.now(),
       access: createAccess({ store, clock }),
       streams: createStreams(clock),
+      audit: createAudit({ store, clock, log: silentLog }),
       hub: createHub({ clock, seen: () => {} }),
     };
     this.#life = life;

@@ -1,4 +1,5 @@
 /** The database as a whole. The rules of all verbs are in store.ts. */
+import type { AuditEntry, AuditKind, AuditRecord } from "../../wire/audit.ts";
 import type { RelayId } from "../../wire/id.ts";
 
 /** What stays the same for the life of the database, and the number that a restore changes. */
@@ -6,7 +7,15 @@ export type StoreIdentity = { relayId: RelayId; generation: number; schemaVersio
 
 export type StoreCounts = { agents: number; messages: number; unread: number; obligationsOpen: number };
 
+/** Which entries: upwards after a number, or the newest first, of one kind or all. */
+export type AuditQuery =
+  | { afterSeq: number; limit: number }
+  | { beforeSeq?: number; kind?: AuditKind | undefined; limit: number };
+
 export interface ServiceVerbs {
+  /** Appends entries to the audit log, each chained to the one before it. */
+  appendAudit(records: readonly AuditRecord[]): Promise<void>;
+  readAudit(query: AuditQuery): Promise<AuditEntry[]>;
   counts(): Promise<StoreCounts>;
   /** Forgets outcomes older than the window and expired agent tokens, in bounded steps; how many rows went. */
   prune(now: number, keyWindowMs: number): Promise<number>;

@@ -16,6 +16,18 @@ CREATE TABLE agents (
   CHECK (acknowledged_seq BETWEEN 0 AND newest_seq)
 ) STRICT;
 
+CREATE TABLE audit (
+  seq INTEGER PRIMARY KEY CHECK (seq > 0),
+  at INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  actor_token TEXT,
+  actor_name TEXT,
+  subject TEXT,
+  facts TEXT NOT NULL,
+  hash TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE identity (
   one INTEGER PRIMARY KEY CHECK (one = 1),
   relay_id TEXT NOT NULL,
@@ -87,6 +99,8 @@ CREATE TABLE tokens (
   last_used_at INTEGER
 ) STRICT;
 
+CREATE INDEX audit_by_kind ON audit (kind, seq);
+
 CREATE UNIQUE INDEX inbox_by_message ON inbox (message_id, agent_id);
 
 CREATE INDEX obligations_open ON obligations (debtor_id, opened_at) WHERE closed_at IS NULL;
@@ -98,3 +112,9 @@ CREATE INDEX tokens_by_parent ON tokens (parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX tokens_ending ON tokens (expires_at) WHERE kind = 'agent';
 
 CREATE INDEX tokens_held ON tokens (agent_id) WHERE kind = 'runner' AND revoked_at IS NULL;
+
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+
+CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit
+BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
