@@ -66,8 +66,8 @@ export function settle(
 }
 
 /** True when the final message of the upstream has to be looked into, whatever there is to tell. */
-export function mustRewrite(core: Core, ask: Ask): boolean {
-  return core.upstream.eras[ask.era.name] === false || checksInboxOf(ask);
+export function mustRewrite(ask: Ask): boolean {
+  return ask.sent?.bridged === true || checksInboxOf(ask);
 }
 
 function checksInboxOf({ message }: Ask): boolean {
@@ -76,7 +76,7 @@ function checksInboxOf({ message }: Ask): boolean {
 
 /** The final message of the upstream, rewritten when it must be. */
 export function finalAnswer(core: Core, ask: Ask, raw: Uint8Array | string): Answer {
-  const bridged = core.upstream.eras[ask.era.name] === false;
+  const bridged = ask.sent?.bridged === true;
   const isCall = ask.message.method === "tools/call";
   const checksInbox = checksInboxOf(ask);
   if (!bridged && !(isCall && (checksInbox || somethingToTell(core)))) return { status: 200, text: raw };

@@ -45,4 +45,6 @@ export type Ask = {
   readonly session: Session;
   /** The agent takes an event stream as answer. */
   readonly wantsStream: boolean;
+  /** How it went upstream the last time: what that era was thought to be then decides how its answer is read. */
+  sent?: { readonly outgoing: Outgoing; readonly bridged: boolean };
 };

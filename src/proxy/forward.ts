@@ -59,7 +59,7 @@ export function forward(core: Core, ask: Ask, options: ForwardOptions): Promise<
 /** Goes on after the response was begun. */
 function toStream(core: Core, ask: Ask, { answer, options, stream }: Arrived & { stream: CallStream }): void {
   const { deadlineMs, cancels } = options;
-  const arrived = { answer, stream, deadlineMs, cancels, outgoing: outgoing(core, ask) };
+  const arrived = { answer, stream, deadlineMs, cancels, outgoing: ask.sent?.outgoing };
   intoStream(core, ask, arrived).catch((error: unknown) =>
     core.options.log.error("a stream ended by a fault", { error }),
   );
@@ -67,8 +67,11 @@ function toStream(core: Core, ask: Ask, { answer, options, stream }: Arrived & {
 
 /** The request in the era of the upstream: as it came when it speaks the agent's, else translated. */
 function outgoing(core: Core, ask: Ask): Outgoing {
-  if (core.upstream.eras[ask.era.name] !== false) return ask.era.outgoing(ask);
-  return (ask.era.name === "modern" ? legacy : modern).translate(core, ask);
+  const bridged = core.upstream.eras[ask.era.name] === false;
+  const other = ask.era.name === "modern" ? legacy : modern;
+  const made = bridged ? other.translate(core, ask) : ask.era.outgoing(ask);
+  ask.sent = { outgoing: made, bridged };
+  return made;
 }
 
 function send(core: Core, ask: Ask, options: ForwardOptions): Promise<UpstreamAnswer> {
@@ -126,8 +129,7 @@ function refusesModern(answer: UpstreamAnswer): boolean {
 type Arrived = { answer: UpstreamAnswer; options: ForwardOptions };
 
 function answerWith(core: Core, ask: Ask, { answer, options }: Arrived): Outcome | Promise<Outcome> {
-  if (answer.kind === "large")
-    return mustRewrite(core, ask) ? tooLarge(core, ask, answer) : passLarge(ask, answer);
+  if (answer.kind === "large") return mustRewrite(ask) ? tooLarge(core, ask, answer) : passLarge(ask, answer);
   if (answer.kind !== "stream") return settle(core, ask, answer);
   if (!ask.wantsStream) return fromStream(core, ask, answer);
   toStream(core, ask, { answer, options, stream: core.callStreams.open(ask) });

@@ -16,8 +16,8 @@ import type { UpstreamAnswer } from "./upstream-call.ts";
 export type IntoStream = {
   readonly answer: UpstreamAnswer;
   readonly stream: CallStream;
-  /** The request as it went upstream, for taking its stream up again. */
-  readonly outgoing: Outgoing;
+  /** The request as it went upstream, for taking its stream up again; undefined when it never left. */
+  readonly outgoing: Outgoing | undefined;
   /** Longest wait for the end of the answer, ms. */
   readonly deadlineMs: number;
   /** The agent's going away ends it. */
@@ -122,11 +122,11 @@ function absorbed(core: Core, data: string): boolean {
 /** Goes on with a legacy stream that the upstream closed after it had given event ids (MCP 2025-11-25 transports). */
 async function resume(
   core: Core,
-  from: { memo: Resume; endsAt: number; outgoing: Outgoing },
+  from: { memo: Resume; endsAt: number; outgoing: Outgoing | undefined },
 ): Promise<HttpResponse | undefined> {
   const { clock, limits } = core.options;
   const { memo, endsAt } = from;
-  const { session } = from.outgoing;
+  const session = from.outgoing?.session;
   if (memo.lastId === undefined || session === undefined || memo.closing) return undefined;
   const pauseMs = Math.max(1, memo.retryMs) * 2 ** memo.fruitless;
   memo.fruitless += 1;

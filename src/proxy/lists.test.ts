@@ -5,6 +5,7 @@ import {
   modernMeta,
   post,
   secret,
+  smallLimits,
   type TestEndpoint,
   testEndpoint,
   until,
@@ -14,6 +15,7 @@ import {
   scriptedUpstream,
   toolNamed,
 } from "../../test/fixtures/upstreams/scripted.ts";
+import { realRandom } from "../base/random.ts";
 import { toolDefinitions } from "../wire/tools.ts";
 import { shownFingerprint } from "./lists.ts";
 import { type Context, visible } from "./narrow.ts";
@@ -283,6 +285,19 @@ describe("list changes", () => {
       upstream.notify(change);
       await until("it is shown", () => endpoint.status().visibleTools.includes("gamma"));
     }
+  });
+
+  test("P1: news of a change is not kept waiting by the pause after earlier failures", async () => {
+    const limits = { ...smallLimits, deliveryBackoffBaseMs: 60_000, listRetryCapMs: 60_000 };
+    const random = { ...realRandom, fraction: () => 0.9 };
+    const { upstream, endpoint } = await stage({ limits, random });
+    upstream.fault = ({ method }) =>
+      method === "tools/list" ? new Response("not now", { status: 503 }) : undefined;
+    for (let failed = 0; failed < 3; failed += 1) await listed(endpoint);
+    upstream.fault = () => undefined;
+    upstream.tools = named("alpha", "beta", "gamma");
+    endpoint.upstreamListChanged();
+    await until("it is shown", () => endpoint.status().visibleTools.includes("gamma"));
   });
 
   test("the subscription ends with its result when the endpoint closes", async () => {

@@ -30,7 +30,7 @@ export type Lists = {
   knowsTools(): boolean;
   /** Asks for the tools again and resolves true when the upstream answered in time. */
   refreshTools(waitMs: number): Promise<boolean>;
-  /** Asks again and again, with growing pauses, until the upstream has answered once. */
+  /** There is news: asks for the tools at once, and again with growing pauses until the upstream has answered. */
   follow(): void;
   /** Loads what earlier runs remembered for the authorization of this moment. */
   load(): Promise<void>;
@@ -91,11 +91,19 @@ class ListKeeper implements Lists {
   }
 
   follow(): void {
-    if (this.#closed) return;
     if (this.#following === "asking") this.#following = "asking, then again";
-    if (this.#following !== "no") return;
+    else this.#askAfter(0);
+  }
+
+  /** A failure brings no news: it never shortens a pause. */
+  #retry(): void {
+    if (this.#following === "no") this.#askAfter(this.#failures === 0 ? 0 : this.#pauses.next());
+  }
+
+  #askAfter(pauseMs: number): void {
+    if (this.#closed) return;
+    this.#stopTimer?.();
     this.#following = "waiting";
-    const pauseMs = this.#failures === 0 ? 0 : this.#pauses.next();
     this.#stopTimer = this.#options.clock.after(pauseMs, () => {
       this.#following = "asking";
       this.#askAnew()
@@ -105,11 +113,12 @@ class ListKeeper implements Lists {
   }
 
   #asked(answered: boolean): void {
-    const again = !answered || this.#following === "asking, then again";
+    const news = this.#following === "asking, then again";
     this.#failures = answered ? 0 : this.#failures + 1;
     if (answered) this.#pauses.reset();
     this.#following = "no";
-    if (again) this.follow();
+    if (news && answered) this.follow();
+    else if (!answered) this.#retry();
   }
 
   /** A request that is on its way may have begun before the change that is to be seen: its end is awaited first. */
@@ -224,7 +233,7 @@ class ListKeeper implements Lists {
       const again = await this.#fetchOnce(method);
       return now === this.#keyOf(method) ? again : this.#remembered(method, this.#keyOf(method));
     }
-    if (answer.kind === "list" && !answer.fresh) this.follow();
+    if (answer.kind === "list" && !answer.fresh) this.#retry();
     return answer;
   }
 }

@@ -35,19 +35,20 @@ async function watch(core: Core, signal: AbortSignal): Promise<void> {
     capMs: limits.deliveryBackoffCapMs,
     random,
   });
-  let first = true;
+  let offered = false;
   while (!signal.aborted) {
+    // Listens from here on: a turn that comes while the subscription is asked for must not be missed.
+    using turn = turned(core, signal);
     const answer = await subscribe(core, signal);
     if (answer?.kind === "stream") {
       pauses.reset();
       // What changed while there was no stream is not told by the next one.
-      if (!first) core.lists.follow();
-      first = false;
+      if (offered) core.lists.follow();
+      offered = true;
       await follow(core, answer.response);
     }
-    // An upstream without such a stream is asked again at the longest pause.
-    const refused = answer?.kind === "refused" || answer?.kind === "json";
-    using turn = turned(core, signal);
+    // An upstream that never had such a stream is asked again at the longest pause.
+    const refused = !offered && (answer?.kind === "refused" || answer?.kind === "json");
     await sleep(
       clock,
       refused ? limits.deliveryBackoffCapMs : pauses.next() + limits.probeIntervalMs,

@@ -68,11 +68,7 @@ export const gates: readonly Gate[] = [
   {
     what: "listening sockets",
     uses: ["Bun.serve", "Bun.listen"],
-    places: [
-      /^src\/base\/http\/(?:listen|server)\.ts$/,
-      /^src\/proxy\/endpoint\.ts$/,
-      /^src\/runner\/control\.ts$/,
-    ],
+    places: [/^src\/base\/http\/(?:listen|server)\.ts$/, /^src\/runner\/control\.ts$/],
   },
   {
     what: "outgoing connections",
