@@ -174,6 +174,12 @@ export const limits = {
   auditFactsMax: 16,
   /** The store has this long to show that it answers (`/readyz`). */
   readyMs: 2 * second,
+  /** Writes of one agent, unless its profile says otherwise: at once, and per minute after that. */
+  writesBurst: 600,
+  writesPerMinute: 60,
+  /** Recipients of one message, and how often a message may be forwarded: a chain of agents cannot run on for ever. */
+  fanOutMax: 500,
+  hopsMax: 8,
 
   /** A child is asked to end, waited for, then its process group is killed. */
   childStopMs: 5 * second,
