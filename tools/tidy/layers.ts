@@ -53,7 +53,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   workspace: { imports: shared, packages: [] },
   relay: {
     imports: [...shared, "store/store.ts"],
-    packages: ["@modelcontextprotocol/server", "hono", "zod"],
+    packages: ["@modelcontextprotocol/server", "zod"],
     tests: ["store/sqlite.ts", "sdk/client.ts"],
   },
   store: { imports: shared, packages: [] },
@@ -77,7 +77,6 @@ const testPackages = [
   "fast-check",
   "zod",
   "@modelcontextprotocol/client",
-  "@modelcontextprotocol/core",
   "@modelcontextprotocol/server",
 ];
 
