@@ -172,6 +172,22 @@ export const limits = {
   /** One audit entry: texts are cut to this many characters, facts to this many members. */
   auditTextMax: 300,
   auditFactsMax: 16,
+  /** Refusals of one kind, principal and subject are written down once in this time; so many different ones at once. */
+  auditRefusalMs: minute,
+  auditRefusalsMax: 1_000,
+  /** Audit entries in one answer. */
+  auditPageMax: 1_000,
+  /** Different label values of one figure: all come from tables, so more is a fault of ours. */
+  metricSeriesMax: 2_000,
+  /** The relay's own request body: a full batch of records with its envelope is below half of it. */
+  relayRequestBytesMax: mebibyte,
+  /** Requests a token may make in the long run and at once: a wild loop is stopped, a runner after an outage is not. */
+  requestsPerSecond: 50,
+  requestsBurst: 500,
+  /** An operation or tool of the relay is answered within this time; the slowest waits for a commit. */
+  operationMs: 20 * second,
+  /** Counts over whole tables are kept this long: anybody may ask for them. */
+  countsKeptMs: 2 * second,
   /** The store has this long to show that it answers (`/readyz`). */
   readyMs: 2 * second,
   /** Writes of one agent, unless its profile says otherwise: at once, and per minute after that. */
@@ -229,6 +245,8 @@ export function assertLimits(l: Limits): void {
     [l.orphanSliceMs + l.orphanGapMs < l.drainerWaitMs, "a starting runner must outwait a slice of draining"],
     [l.pumpFlushMs < l.shutdownMs, "the pump flush must fit the shutdown"],
     [l.upstreamCallMs < l.agentToolCallMs, "the proxy must give a call up before the agent does"],
+    [l.batchBytesMax * 2 < l.relayRequestBytesMax, "a batch must fit a request to the relay"],
+    [l.operationMs < l.requestReadMs, "an operation must answer before its silent connection is closed"],
     [l.messageBodyBytesMax <= l.inboxPageBytesMax, "one message must fit an inbox page"],
   ];
   for (const [holds, rule] of rules) if (!holds) throw new Error(`Limits contradict each other: ${rule}`);

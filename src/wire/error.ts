@@ -17,6 +17,7 @@ export const errorTable = {
   not_found: { status: 404, retry: "never", title: "There is no such thing" },
   recipient_unknown: { status: 404, retry: "never", title: "There is no agent of that name" },
   recipient_replaced: { status: 409, retry: "never", title: "The name now belongs to another agent" },
+  too_many_recipients: { status: 422, retry: "never", title: "More recipients than one message may have" },
   parent_unknown: { status: 404, retry: "never", title: "The message replied to is not known" },
   agent_removed: { status: 410, retry: "never", title: "The sending agent was removed" },
   name_taken: { status: 409, retry: "never", title: "The name is held by another runner" },
@@ -25,6 +26,8 @@ export const errorTable = {
   key_expired: { status: 410, retry: "never", title: "The record is older than the remembered keys" },
   id_taken: { status: 409, retry: "never", title: "The message id belongs to another write" },
   too_large: { status: 413, retry: "never", title: "The body is too large" },
+  head_too_large: { status: 431, retry: "never", title: "The head of the request is too large" },
+  too_slow: { status: 408, retry: "same-key", title: "The request did not arrive in time" },
   unsupported_media_type: { status: 415, retry: "never", title: "The body must be JSON" },
   method_not_allowed: { status: 405, retry: "never", title: "The method is not allowed here" },
   rate_limited: { status: 429, retry: "same-key", title: "Too many requests" },
@@ -78,11 +81,16 @@ export type Problem = {
   status: number;
   detail: string;
   code: ErrorCode;
+  /** Names the request; the relay's log has the same id. */
+  instance?: string;
   data?: Readonly<Record<string, unknown>>;
 };
 
-/** The body of an error response. */
-export function problemOf(error: RelayError): Problem {
+/**
+ * The body of an error response.
+ * @param requestId names the request in the log of the relay
+ */
+export function problemOf(error: RelayError, requestId?: string): Problem {
   const row = errorTable[error.code];
   return {
     type: `urn:agent-relay:error:${error.code}`,
@@ -90,6 +98,7 @@ export function problemOf(error: RelayError): Problem {
     status: row.status,
     detail: error.message,
     code: error.code,
+    ...(requestId === undefined ? {} : { instance: `urn:agent-relay:request:${requestId}` }),
     ...(Object.keys(error.data).length > 0 ? { data: error.data } : {}),
   };
 }
