@@ -158,6 +158,36 @@ export const limits = {
   /** Presence is written down this often while a runner stays connected, and changes are told in bundles this long. */
   presenceMs: minute,
   presenceHintMs: second,
+  /** A reported state that was not confirmed for this long is not believed: three heartbeats of a runner. */
+  presenceStaleMs: 3 * minute,
+  /** The debtor of a reply is reminded after these times; then, without a due time, the reply is overdue. */
+  replyReminderMs: 10 * minute,
+  replySecondReminderMs: 30 * minute,
+  replyOverdueMs: hour,
+  /** Obligations that one transaction takes a step further; writes wait for it meanwhile. */
+  obligationStepsMax: 500,
+  /** Obligations of one answer, reminders shown with the unread messages, and characters shown of a message. */
+  outstandingMax: 100,
+  remindersShownMax: 10,
+  excerptMax: 200,
+  /** Characters of the reason for declining a reply or for a quarantine. */
+  reasonMax: 500,
+  /** A message counts as one write for each so many recipients. */
+  recipientsPerWrite: 10,
+  /** The same body more often than this within the time counts as so many writes each: agents that echo each other. */
+  repeatedBodyMax: 20,
+  repeatedBodyPrice: 10,
+  repeatWindowMs: 10 * minute,
+  /** Bodies remembered for each sender. */
+  repeatsRemembered: 32,
+  /** An insight: its facts as JSON, how deep they nest, and how many insights the relay keeps. */
+  insightBytesMax: 8 * kibibyte,
+  insightDepthMax: 6,
+  insightsMax: 10_000,
+  insightsPageMax: 200,
+  /** A feed reads its inbox again and says so this often; a client gives it up after two and a half times that. */
+  feedCanaryMs: minute,
+  feedCanarySilenceMs: 150 * second,
   /** A looked-up token is remembered this long by this process; a revocation here is seen at once all the same. */
   tokenCacheMs: 2 * second,
   tokenCacheMax: 10_000,
@@ -239,6 +269,10 @@ export function assertLimits(l: Limits): void {
     [l.recordBytesMax < l.requestBodyBytesMax, "a record must fit a request"],
     [l.agentTokenRenewBeforeMs < l.agentTokenMs, "renewal must come before the end of a token"],
     [l.feedKeepaliveMs * 2 < l.feedSilenceMs, "two keepalives must fit the feed silence"],
+    [l.feedCanaryMs * 2 < l.feedCanarySilenceMs, "two canaries must fit the silence of a feed"],
+    [l.replyReminderMs < l.replySecondReminderMs, "the second reminder must come after the first"],
+    [l.replySecondReminderMs < l.replyOverdueMs, "a reply is overdue after the last reminder"],
+    [l.presenceMs * 2 < l.presenceStaleMs, "two heartbeats must fit the time a reported state is believed"],
     [l.upstreamConnectMs < l.upstreamWaitMs, "a failed connect must be told before the wait for one ends"],
     [l.writeWaitMs < l.deliveryAttemptMs, "an attempt must outlive the wait of its call"],
     [l.delayNoticeMs < l.delayNoticeLaterMs, "the second delay notice must come after the first"],
