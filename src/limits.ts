@@ -216,8 +216,9 @@ export const limits = {
   requestsBurst: 500,
   /** An operation or tool of the relay is answered within this time; the slowest waits for a commit. */
   operationMs: 20 * second,
-  /** Counts over whole tables are kept this long: anybody may ask for them. */
-  countsKeptMs: 2 * second,
+  /** Counts over whole tables that took this long are kept for so many times what they took: anybody may ask. */
+  countsFastMs: 5,
+  countsKeptTimes: 20,
   /** The store has this long to show that it answers (`/readyz`). */
   readyMs: 2 * second,
   /** Writes of one agent, unless its profile says otherwise: at once, and per minute after that. */

@@ -12,10 +12,11 @@ import { type Random, realRandom } from "./base/random.ts";
 import { SqliteBusyError } from "./base/sqlite.ts";
 import { limits } from "./limits.ts";
 import { createAccess } from "./relay/access.ts";
-import { createAudit } from "./relay/audit.ts";
+import { doorOf } from "./relay/door.ts";
 import { createHandler, type Handler } from "./relay/handler.ts";
 import { createHub } from "./relay/hub.ts";
 import { createMcpEndpoint, type McpEndpoint } from "./relay/mcp.ts";
+import { createObservers } from "./relay/observers.ts";
 import { problemResponse } from "./relay/problem.ts";
 import type { Relay } from "./relay/relay.ts";
 import { createStreams } from "./relay/streams.ts";
@@ -139,11 +140,15 @@ function assemble(store: RelayStore, world: World & { version: string; port: num
     version,
     access: createAccess({ store, clock }),
     streams: createStreams(clock),
-    audit: createAudit({ store, clock, log }),
+    ...createObservers({ store, clock, log, residentBytes: () => process.memoryUsage.rss() }),
     startedAt: clock.now(),
   };
   const mcp = createMcpEndpoint(relay);
-  return { relay, mcp, handler: createHandler(relay, mcp, port) };
+  return {
+    relay,
+    mcp,
+    handler: createHandler(relay, mcp, { door: doorOf({ port, tls: false }), local: true }),
+  };
 }
 
 /**

@@ -3,7 +3,7 @@
  * log. What anybody can cause without limit (refusals) is counted and written once a minute per kind and actor.
  */
 import type { Clock } from "../base/clock.ts";
-import { type Log, redact } from "../base/log.ts";
+import { redact } from "../base/log.ts";
 import { limits } from "../limits.ts";
 import type { RelayStore } from "../store/store.ts";
 import type { AuditActor, AuditFacts, AuditKind, AuditRecord } from "../wire/audit.ts";
@@ -26,15 +26,18 @@ export type AuditEvent = {
  */
 export type Audit = (event: AuditEvent) => Promise<void>;
 
-/** The audit log of a store. */
-export function createAudit(options: { store: RelayStore; clock: Clock; log: Log }): Audit {
-  const { store, clock, log } = options;
-  return async (event) => {
-    const record = recordOf(event, clock.now());
-    await store.appendAudit([record]).catch((error: unknown) => {
-      log.error("An audit entry could not be written", { kind: event.kind, subject: record.subject, error });
-    });
-  };
+/**
+ * The audit log of a store.
+ * @param options.failed is told of an entry that could not be written
+ */
+export function createAudit(options: {
+  store: RelayStore;
+  clock: Clock;
+  failed(kind: AuditKind, error: unknown): void;
+}): Audit {
+  const { store, clock, failed } = options;
+  return (event) =>
+    store.appendAudit([recordOf(event, clock.now())]).catch((error: unknown) => failed(event.kind, error));
 }
 
 function recordOf({ kind, by, subject, facts = {} }: AuditEvent, at: number): AuditRecord {

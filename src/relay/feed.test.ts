@@ -13,9 +13,9 @@ import { type FeedEvent, feedEventSchema } from "../wire/feed.ts";
 import { type AgentId, asId, type TokenId, uuidV7 } from "../wire/id.ts";
 import { scopesOf } from "../wire/scope.ts";
 import { createAccess } from "./access.ts";
-import { createAudit } from "./audit.ts";
 import { openFeed as openFeedOf } from "./feed.ts";
 import { createHub } from "./hub.ts";
+import { createObservers } from "./observers.ts";
 import type { Relay } from "./relay.ts";
 import { createStreams } from "./streams.ts";
 import { operatorToken } from "./tokens.ts";
@@ -218,7 +218,7 @@ async function quietRelay() {
     access: createAccess({ store, clock }),
     hub: createHub({ clock, seen: (agent) => seen.push(agent) }),
     streams: createStreams(clock),
-    audit: createAudit({ store, clock, log: silentLog }),
+    ...createObservers({ store, clock, log: silentLog }),
   };
   const principal = {
     kind: "operator" as const,

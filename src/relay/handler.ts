@@ -1,78 +1,82 @@
 /**
- * The relay's front: from a request to a response. The door is checked first, then the path, then the token and its
- * scope, and only then a body is read. Whatever is thrown leaves as problem details.
+ * The relay's front: from a request to a response. The door is checked first, then the path, then the token, its
+ * rate and its scope, and only then a body is read. Whatever is thrown leaves as problem details.
  */
-import { deadline, orAbort } from "../base/signals.ts";
 import { limits } from "../limits.ts";
-import { feedPath, mcpPath, type OperationName, type OperationRow } from "../wire/api.ts";
+import type { OperationName, OperationRow } from "../wire/api.ts";
 import { type ErrorCode, RelayError, toRelayError } from "../wire/error.ts";
 import { argumentFault } from "../wire/tools.ts";
 import { type Principal, requireScope } from "./access.ts";
 import { readJson } from "./body.ts";
-import { refusalAt } from "./door.ts";
-import { openFeed } from "./feed.ts";
-import { isSubscription, type McpEndpoint } from "./mcp.ts";
+import type { Door } from "./door.ts";
+import { type Exchange, exchangeFields, exchanges, finished } from "./exchange.ts";
+import type { McpEndpoint } from "./mcp.ts";
 import type { Operation } from "./operations/operation.ts";
 import { operations } from "./operations.ts";
+import { type PageParts, pagesOf } from "./pages.ts";
 import { problemResponse } from "./problem.ts";
+import { createRates, type RequestRate } from "./rates.ts";
 import type { Relay } from "./relay.ts";
 import { type Match, route } from "./router.ts";
+import { inTime } from "./time.ts";
 
 /** Serves a request. `streaming` is called before an answer that stays open: silence is not a fault from then on. */
 export type Handler = (request: Request, streaming: () => void) => Promise<Response>;
 
-type Page = (context: {
-  relay: Relay;
-  request: Request;
-  url: URL;
-  streaming: () => void;
-}) => Promise<Response>;
+export type HandlerOptions = {
+  door: Door;
+  /** How often one token may ask; the product's bounds without it. */
+  rate?: RequestRate;
+  /** True when everybody who can reach it is on this machine: its figures need no token then. */
+  local?: boolean;
+};
 
-const plainText = { "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store" };
+const usualRate: RequestRate = { perSecond: limits.requestsPerSecond, burst: limits.requestsBurst };
 
-/** Everything the relay serves besides the rows of the operation table, by path and method. */
-function pagesOf(mcp: McpEndpoint): Record<string, Record<string, Page>> {
-  return {
-    "/": { GET: welcome },
-    "/healthz": { GET: async () => new Response("ok\n", { headers: plainText }) },
-    "/readyz": { GET: ready },
-    [feedPath]: { GET: feed },
-    [mcpPath]: { POST: ({ relay, request, streaming }) => callMcp({ relay, request, mcp, streaming }) },
+/** The relay as a function from request to response. */
+export function createHandler(relay: Relay, mcp: McpEndpoint, options: HandlerOptions): Handler {
+  const { door, rate = usualRate, local = false } = options;
+  const rates = createRates({ clock: relay.clock, rate, tokensMax: limits.tokenCacheMax });
+  const begin = exchanges(relay);
+  const parts: PageParts = {
+    relay,
+    mcp,
+    local,
+    async principal(exchange) {
+      const { request, name } = exchange;
+      exchange.by = await relay.access.authenticate(request.headers.get("authorization"));
+      const waitMs = rates.take(exchange.by.tokenId);
+      if (waitMs === 0) return exchange.by;
+      const often = `at most ${rate.perSecond} a second were wanted`;
+      throw new RelayError("rate_limited", `${name}: the token asks too often, ${often}`, {
+        data: { retryAfterMs: waitMs },
+      });
+    },
   };
-}
+  const pages = pagesOf(parts);
 
-/**
- * The relay as a function from request to response.
- * @param port the one it listens on
- */
-export function createHandler(relay: Relay, mcp: McpEndpoint, port: number): Handler {
-  const pages = pagesOf(mcp);
+  const serve = async (exchange: Exchange): Promise<Response> => {
+    const { request, url } = exchange;
+    const refusal = door(request.headers);
+    if (refusal !== undefined) throw refusal;
+    const page = Object.hasOwn(pages, url.pathname) ? pages[url.pathname] : undefined;
+    if (page === undefined) return serveOperation(parts, exchange, route(request.method, url.pathname));
+    exchange.name = url.pathname;
+    const answer = page[request.method];
+    if (answer !== undefined) return answer(exchange);
+    throw wrongMethod(exchange, Object.keys(page).join(", "));
+  };
+
   return async (request, streaming) => {
-    try {
-      const refusal = refusalAt(port, request.headers);
-      if (refusal !== undefined) return problemResponse(refusal);
-      const url = new URL(request.url);
-      const page = pages[url.pathname];
-      if (page !== undefined) return await servePage(page, { relay, request, url, streaming });
-      return await serveOperation(relay, { request, url, match: route(request.method, url.pathname) });
-    } catch (thrown) {
-      return failure(relay, thrown);
-    }
+    const exchange = begin(request, streaming);
+    const response = await serve(exchange).catch((thrown: unknown) => failure(relay, exchange, thrown));
+    return finished(relay, exchange, response);
   };
 }
 
-async function servePage(page: Record<string, Page>, context: Parameters<Page>[0]): Promise<Response> {
-  const serve = page[context.request.method];
-  if (serve !== undefined) return serve(context);
-  return wrongMethod(context.request.method, context.url.pathname, Object.keys(page).join(", "));
-}
-
-async function serveOperation(
-  relay: Relay,
-  asked: { request: Request; url: URL; match: Match },
-): Promise<Response> {
-  const { request, url, match } = asked;
-  if (match.status === "wrong_method") return wrongMethod(request.method, url.pathname, match.allow);
+async function serveOperation(parts: PageParts, exchange: Exchange, match: Match): Promise<Response> {
+  const { request, url } = exchange;
+  if (match.status === "wrong_method") throw wrongMethod(exchange, match.allow);
   if (match.status === "unknown") {
     throw new RelayError(
       "not_found",
@@ -80,23 +84,25 @@ async function serveOperation(
     );
   }
   const { name, row } = match;
-  const by = await principalFor(relay, row, request);
-  const given = row.method === "GET" ? queryOf(url) : await bodyOf(request);
+  exchange.name = name;
+  const by = await principalFor(parts, exchange, row);
+  const { relay } = parts;
+  const given = row.method === "GET" ? queryOf(url) : await bodyOf(relay, request);
   const parsed = row.request.safeParse({ ...given, ...match.members });
   if (!parsed.success) throw new RelayError("bad_request", `${row.summary}: ${argumentFault(parsed.error)}`);
   // The row and the function have the same name; TypeScript does not follow it through the union of rows.
   const operation = operations[name] as unknown as Operation<OperationName>;
-  const reply = await operation(relay, parsed.data as never, by);
+  const reply = await inTime(relay.clock, row.summary, operation(relay, parsed.data as never, by));
   return Response.json(reply, { headers: { "Cache-Control": "no-store" } });
 }
 
 async function principalFor(
-  relay: Relay,
+  parts: PageParts,
+  exchange: Exchange,
   row: OperationRow,
-  request: Request,
 ): Promise<Principal | undefined> {
   if (row.scope === "none") return undefined;
-  const principal = await relay.access.authenticate(request.headers.get("authorization"));
+  const principal = await parts.principal(exchange);
   if (row.scope !== "any") requireScope(principal, row.scope, row.summary);
   return principal;
 }
@@ -106,11 +112,14 @@ function queryOf(url: URL): Record<string, unknown> {
   const names = members.map(([name]) => name);
   const twice = names.find((name, position) => names.indexOf(name) !== position);
   if (twice === undefined) return Object.fromEntries(members);
-  throw new RelayError("bad_request", `Read the query: '${twice}' is given twice, once was wanted`);
+  throw new RelayError(
+    "bad_request",
+    `Read the query: '${twice.slice(0, 100)}' is given twice, once was wanted`,
+  );
 }
 
-async function bodyOf(request: Request): Promise<Record<string, unknown>> {
-  const body = (await readJson(request)) ?? {};
+async function bodyOf({ clock }: Relay, request: Request): Promise<Record<string, unknown>> {
+  const body = (await readJson(clock, request)) ?? {};
   if (typeof body === "object" && body !== null && !Array.isArray(body)) {
     return body as Record<string, unknown>;
   }
@@ -118,53 +127,27 @@ async function bodyOf(request: Request): Promise<Record<string, unknown>> {
   throw new RelayError("bad_request", `Read the body: it is ${is}, an object was wanted`);
 }
 
-async function callMcp(call: {
-  relay: Relay;
-  request: Request;
-  mcp: McpEndpoint;
-  streaming: () => void;
-}): Promise<Response> {
-  const { relay, request, mcp, streaming } = call;
-  const principal = await relay.access.authenticate(request.headers.get("authorization"));
-  const body = await readJson(request);
-  if (isSubscription(body)) streaming();
-  return mcp.serve(request, body, principal);
-}
-
-const feed: Page = async ({ relay, request, url, streaming }) => {
-  const principal = await relay.access.authenticate(request.headers.get("authorization"));
-  const after = request.headers.get("last-event-id") ?? url.searchParams.get("after");
-  streaming();
-  return openFeed(relay, principal, { after, signal: request.signal });
-};
-
-const welcome: Page = async ({ relay }) =>
-  new Response(
-    `Agent Relay ${relay.version}\n\n${mcpPath}  MCP for agents\n/api/v1  JSON for runners and people\n`,
-    { headers: plainText },
-  );
-
-const ready: Page = async ({ relay }) => {
-  using limit = deadline(relay.clock, limits.readyMs, { action: "Ask the store" });
-  const counts = await orAbort(relay.store.counts(), limit.signal).catch((cause: unknown) => {
-    throw new RelayError("unavailable", "The store does not answer", { cause });
+function wrongMethod({ request, url }: Exchange, allow: string): RelayError {
+  const path = url.pathname.slice(0, 200);
+  return new RelayError("method_not_allowed", `${request.method} ${path}: ${allow} was wanted`, {
+    data: { allow },
   });
-  if (counts === undefined) {
-    throw new RelayError("unavailable", `The store did not answer within ${limits.readyMs} ms`);
-  }
-  return new Response("ready\n", { headers: plainText });
-};
-
-function wrongMethod(method: string, path: string, allow: string): Response {
-  const error = new RelayError("method_not_allowed", `${method} ${path}: ${allow} was wanted`);
-  return problemResponse(error, { Allow: allow });
 }
 
 const logged: readonly ErrorCode[] = ["internal", "unavailable"];
+const unauthenticated: readonly ErrorCode[] = ["unauthorized", "token_expired", "token_revoked"];
 
-function failure(relay: Relay, thrown: unknown): Response {
+function failure(relay: Relay, exchange: Exchange, thrown: unknown): Response {
   const error = toRelayError(thrown);
-  if (logged.includes(error.code))
-    relay.log.error("A request failed", { code: error.code, error: error.cause });
-  return problemResponse(error);
+  const { code } = error;
+  if (logged.includes(code)) {
+    const fields = { ...exchangeFields(exchange), code, error: error.cause ?? error };
+    relay.log.error("A request failed", fields);
+  }
+  relay.metrics.count("agent_relay_refusals_total", { code });
+  const { by = "nobody" as const, name } = exchange;
+  if (unauthenticated.includes(code)) relay.refusals.note("authentication_failed", "nobody", name);
+  if (code === "forbidden" && error.data.wanted !== undefined) relay.refusals.note("scope_denied", by, name);
+  if (code === "rate_limited") relay.refusals.note("rate_limited", by, name);
+  return problemResponse(error, exchange.id);
 }

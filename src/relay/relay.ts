@@ -5,7 +5,10 @@ import type { Random } from "../base/random.ts";
 import type { RelayStore } from "../store/store.ts";
 import type { Access } from "./access.ts";
 import type { Audit } from "./audit.ts";
+import type { KeptCounts } from "./gauges.ts";
 import type { Hub } from "./hub.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Refusals } from "./refusals.ts";
 import type { Streams } from "./streams.ts";
 
 export type Relay = {
@@ -15,6 +18,13 @@ export type Relay = {
   readonly streams: Streams;
   /** Writes down who did what; resolves once it is durable, never rejects. */
   readonly audit: Audit;
+  readonly metrics: Metrics;
+  /** Counts refusals and writes them into the audit log, bounded. */
+  readonly refusals: Refusals;
+  /** Counts of the store, kept for a moment. */
+  readonly counts: KeptCounts;
+  /** Memory of this process. */
+  readonly residentBytes: () => number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

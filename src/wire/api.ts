@@ -29,5 +29,7 @@ export type OperationReply<Name extends OperationName> = z.infer<(typeof operati
 
 /** Where a principal's feed is. Not a row of the table: it answers with a stream. */
 export const feedPath = "/api/v1/feed";
+/** Where the relay describes its HTTP API (OpenAPI 3.1). */
+export const openApiPath = "/api/openapi.json";
 /** Where the relay speaks MCP. */
 export const mcpPath = "/api/mcp";

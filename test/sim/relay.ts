@@ -7,10 +7,11 @@ import type { Database } from "bun:sqlite";
 import { silentLog } from "../../src/base/log.ts";
 import { openSqlite } from "../../src/base/sqlite.ts";
 import { createAccess } from "../../src/relay/access.ts";
-import { createAudit } from "../../src/relay/audit.ts";
+import { doorOf } from "../../src/relay/door.ts";
 import { createHandler, type Handler } from "../../src/relay/handler.ts";
 import { createHub } from "../../src/relay/hub.ts";
 import { createMcpEndpoint } from "../../src/relay/mcp.ts";
+import { createObservers } from "../../src/relay/observers.ts";
 import type { Relay } from "../../src/relay/relay.ts";
 import { createStreams } from "../../src/relay/streams.ts";
 import { runnerToken } from "../../src/relay/tokens.ts";
@@ -104,12 +105,14 @@ export class SimRelay {
       startedAt: clock.now(),
       access: createAccess({ store, clock }),
       streams: createStreams(clock),
-      audit: createAudit({ store, clock, log: silentLog }),
+      ...createObservers({ store, clock, log: silentLog }),
       hub: createHub({ clock, seen: () => {} }),
     };
     this.#life = life;
     this.#relay = relay;
-    this.#handler = createHandler(relay, createMcpEndpoint(relay), relayPort);
+    this.#handler = createHandler(relay, createMcpEndpoint(relay), {
+      door: doorOf({ port: relayPort, tls: false }),
+    });
   }
 
   kill(): void {

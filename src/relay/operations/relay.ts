@@ -10,11 +10,11 @@ export const getRelay: Operation<"getRelay"> = async ({ store, version, clock })
   relayTime: timeText(clock.now()),
 });
 
-export const getStatus: Operation<"getStatus"> = async ({ store, hub, version, startedAt }) => ({
+export const getStatus: Operation<"getStatus"> = async ({ store, hub, version, startedAt, counts }) => ({
   version,
   relayId: store.identity.relayId,
   generation: store.identity.generation,
   startedAt: timeText(startedAt),
   online: hub.online().length,
-  ...(await store.counts()),
+  ...(await counts()),
 });

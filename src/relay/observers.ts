@@ -1,0 +1,43 @@
+/** The parts of a relay that watch: its audit log, its figures, its counts. Made together, whoever makes a relay. */
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import type { RelayStore } from "../store/store.ts";
+import { createAudit } from "./audit.ts";
+import { keptCounts } from "./gauges.ts";
+import { createMetrics } from "./metrics.ts";
+import { createRefusals } from "./refusals.ts";
+import type { Relay } from "./relay.ts";
+
+export type Observers = Pick<Relay, "audit" | "metrics" | "refusals" | "counts" | "residentBytes">;
+
+/**
+ * The observers of a relay.
+ * @param options.residentBytes memory of the process; 0 where nobody asks
+ */
+export function createObservers(options: {
+  store: RelayStore;
+  clock: Clock;
+  log: Log;
+  residentBytes?: () => number;
+}): Observers {
+  const { store, clock, log, residentBytes = () => 0 } = options;
+  const metrics = createMetrics();
+  const audit = createAudit({
+    store,
+    clock,
+    failed(kind, error) {
+      metrics.count("agent_relay_audit_failures_total");
+      log.error("An audit entry could not be written", { kind, error });
+    },
+  });
+  return {
+    metrics,
+    audit,
+    refusals: createRefusals({ audit, clock }),
+    counts: keptCounts(
+      () => store.counts(),
+      () => clock.monotonic(),
+    ),
+    residentBytes,
+  };
+}
