@@ -145,6 +145,15 @@ export const limits = {
   /** Agent runtime token: lifetime, and how long before its end it is renewed. */
   agentTokenMs: hour,
   agentTokenRenewBeforeMs: 10 * minute,
+  /** A secret that was swapped for its successor is good for this long, for what is on its way. */
+  tokenOverlapMs: 10 * minute,
+  /** Runner token: lifetime since its last renewal, and how long after that it is renewed. */
+  runnerTokenMs: 30 * day,
+  runnerTokenRenewMs: day,
+  /** Swapped secrets remembered per token: one that comes back later is not known any more. */
+  usedSecretsMax: 64,
+  /** A runner that gave no sign of life for this long may be displaced by any that may enrol. */
+  leaseMs: 3 * minute,
   /** Items of one inbox page and its default. */
   inboxPageMax: 200,
   inboxPageDefault: 50,
@@ -269,6 +278,9 @@ export function assertLimits(l: Limits): void {
     [l.messageBodyBytesMax < l.recordBytesMax, "a message body must fit a record"],
     [l.recordBytesMax < l.requestBodyBytesMax, "a record must fit a request"],
     [l.agentTokenRenewBeforeMs < l.agentTokenMs, "renewal must come before the end of a token"],
+    [l.recordAgeMaxMs < l.runnerTokenMs, "a record must not outlive the token that delivers it"],
+    [l.runnerTokenRenewMs < l.runnerTokenMs, "a runner's renewal must come before the end of its token"],
+    [l.presenceMs * 2 < l.leaseMs, "two signs of life must fit a lease"],
     [l.feedKeepaliveMs * 2 < l.feedSilenceMs, "two keepalives must fit the feed silence"],
     [l.feedCanaryMs * 2 < l.feedCanarySilenceMs, "two canaries must fit the silence of a feed"],
     [l.replyReminderMs < l.replySecondReminderMs, "the second reminder must come after the first"],
