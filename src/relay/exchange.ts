@@ -23,6 +23,8 @@ export type Exchange = {
   by: Principal | undefined;
 };
 
+const nowhere = new URL("http://nowhere.invalid/");
+
 /** Numbers the requests of one run. */
 export function exchanges(relay: Relay): (request: Request, streaming: () => void) => Exchange {
   const run = relay.startedAt.toString(36);
@@ -34,7 +36,8 @@ export function exchanges(relay: Relay): (request: Request, streaming: () => voi
       id: `${run}-${count.toString(36)}`,
       trace: isTraceparent(trace) ? trace : undefined,
       request,
-      url: new URL(request.url),
+      // The door refuses a Host that makes no address; until then the request has a number and nothing else.
+      url: URL.parse(request.url) ?? nowhere,
       streaming,
       startedAt: relay.clock.monotonic(),
       name: "unknown",
