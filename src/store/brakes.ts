@@ -89,13 +89,6 @@ export function hopFault(hops: number, brakes: Brakes): BrakeFault | undefined {
   return { code: "hops_exceeded", detail };
 }
 
-/** Why a message may not go to so many, or undefined when it may. */
-export function fanOutFault(recipients: number, brakes: Brakes): BrakeFault | undefined {
-  if (recipients <= brakes.fanOutMax) return undefined;
-  const detail = `Send to ${recipients} recipients: ${brakes.fanOutMax} are the most for one message of this profile`;
-  return { code: "fan_out_exceeded", detail };
-}
-
 /** The no that a quarantined agent gets for every write. */
 export function quarantineFault(reason: string): BrakeFault {
   return {

@@ -26,7 +26,6 @@ export const errorTable = {
   key_expired: { status: 410, retry: "never", title: "The record is older than the remembered keys" },
   id_taken: { status: 409, retry: "never", title: "The message id belongs to another write" },
   hops_exceeded: { status: 409, retry: "never", title: "The message was forwarded too often" },
-  fan_out_exceeded: { status: 409, retry: "never", title: "The message has too many recipients" },
   quarantined: { status: 403, retry: "never", title: "The writes of this agent were stopped" },
   not_owed: { status: 409, retry: "never", title: "No reply is owed for this message" },
   feature_disabled: { status: 409, retry: "never", title: "The relay has this feature switched off" },
