@@ -1,10 +1,12 @@
 /**
- * Writes the tables of docs/reference.md from the tables of src/wire, between markers. With `--check` it writes
- * nothing and fails when the document differs.
+ * Writes what is made from the tables of src/wire: the tables of docs/reference.md, between markers, and
+ * docs/openapi.json. With `--check` it writes nothing and fails when a document differs.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
+import { version } from "../package.json";
+import { openApiText } from "../src/relay/openapi.ts";
 import { type OperationRow, operationTable } from "../src/wire/api.ts";
 import { errorTable } from "../src/wire/error.ts";
 import { deliveries, deliveryNotes, isFailure } from "../src/wire/receipt.ts";
@@ -110,19 +112,26 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
-/** Checks or writes the document; the exit code of the process. */
+/** Each document with what it has to be now. */
+const documents: Readonly<Record<string, (now: string) => string>> = {
+  [path]: withTables,
+  "docs/openapi.json": () => openApiText(version),
+};
+
+/** Checks or writes the documents; the exit code of the process. */
 function main(check: boolean): number {
-  const file = resolve(import.meta.dir, "..", path);
-  const document = readFileSync(file, "utf8");
-  const wanted = withTables(document);
-  if (wanted === document) return 0;
-  if (check) {
-    console.error(`${path} differs from the tables of src/wire: run 'tools/bun tools/docs.ts'`);
-    return 1;
+  let differing = 0;
+  for (const [name, make] of Object.entries(documents)) {
+    const file = resolve(import.meta.dir, "..", name);
+    const now = existsSync(file) ? readFileSync(file, "utf8") : "";
+    const wanted = make(now);
+    if (wanted === now) continue;
+    differing += 1;
+    if (check) console.error(`${name} differs from the tables of src/wire: run 'tools/bun tools/docs.ts'`);
+    else writeFileSync(file, wanted);
+    if (!check) console.log(`${name} was written`);
   }
-  writeFileSync(file, wanted);
-  console.log(`${path} was written`);
-  return 0;
+  return check && differing > 0 ? 1 : 0;
 }
 
 if (import.meta.main) process.exit(main(process.argv.includes("--check")));
