@@ -43,7 +43,7 @@ export function nextMove(items: readonly Item[]): Move {
 
 /** A tool's own name: `mcp__agent-relay__relay_reply` is `relay_reply`. */
 export function bareName(name: string): string {
-  return name.slice(name.lastIndexOf("__") + (name.includes("__") ? 2 : 0));
+  return name.includes("__") ? name.slice(name.lastIndexOf("__") + 2) : name;
 }
 
 function ordersIn(text: string): Order[] {
