@@ -157,6 +157,17 @@ export const limits = {
   /** Items of one inbox page and its default. */
   inboxPageMax: 200,
   inboxPageDefault: 50,
+  /** Channels of one relay: more are made by a program that has gone wrong. */
+  channelsMax: 1_000,
+  /** Messages that one transaction takes into the search, or looks at to forget them: a few milliseconds. */
+  searchStepRows: 200,
+  pruneMessagesMax: 200,
+  /** New messages are taken into the search this often; a search itself takes in what is missing. */
+  searchStepMs: second,
+  /** Words of one search, messages of one answer, and the characters of a body that it shows. */
+  searchWordsMax: 16,
+  searchPageDefault: 20,
+  searchBodyCharactersMax: 1_000,
   /** Rows that one transaction of the store forgets: writes wait for it meanwhile. */
   pruneRowsMax: 2_000,
   /** Feed: keepalive, and streams per principal. */

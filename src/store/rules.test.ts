@@ -1,5 +1,6 @@
 /** What becomes of a write, as pure decisions. Their effects are tested with every store. */
 import { describe, expect, test } from "bun:test";
+import { limits } from "../limits.ts";
 import { type AgentId, asId, type IdempotencyKey, type MessageId, type ThreadId } from "../wire/id.ts";
 import type { LaneOutcome } from "../wire/lane.ts";
 import { toolTable } from "../wire/tools.ts";
@@ -36,8 +37,10 @@ const reply = (over: Partial<Write> = {}): Write =>
 const facts = (over: Partial<WriteFacts> = {}): WriteFacts => ({
   sender: ada.id,
   messageIdTaken: false,
-  recipient: bob,
+  recipients: [bob],
   parent: undefined,
+  forwarded: undefined,
+  brakes: undefined,
   ...over,
 });
 const parent = { sender: bob, threadId: thread, received: true, obligation: "none" } as const;
@@ -57,7 +60,10 @@ describe("reading a write", () => {
       tool: "relay_send_message",
       body: "x",
       expectsReply: true,
+      priority: "normal",
+      audience: "one",
       parentId: undefined,
+      forwardOf: undefined,
       to: "bob",
       threadId: thread,
     });
@@ -97,6 +103,113 @@ describe("reading a write", () => {
   });
 });
 
+describe("a write to many", () => {
+  const broadcast = { ...rights, scopes: ["message:send", "message:broadcast"] } as const;
+  const eve = { id: asId<AgentId>(uuid(3)), name: "eve" };
+  const to = (name: string, over: Record<string, unknown> = {}) =>
+    write({ arguments: { to: name, body: "x", ...over } });
+  const readMany = (from: Write) => readWrite(from, broadcast, now) as ReadWrite;
+  const decideMany = (from: Write, known: Partial<WriteFacts>) =>
+    decideWrite(from, readMany(from), facts(known));
+
+  test("a channel, everyone and one agent are told apart by the name alone", () => {
+    const names = ["#build", "@all", "bob", "#", "#Build", "@everyone"];
+    expect(names.map((name) => readMany(to(name)).audience)).toEqual([
+      "channel",
+      "everyone",
+      "one",
+      "one",
+      "one",
+      "one",
+    ]);
+  });
+
+  test("[P3.7] needs the scope message:broadcast, which one recipient does not", () => {
+    for (const name of ["#build", "@all"])
+      expect(readWrite(to(name), rights, now)).toMatchObject({
+        code: "forbidden",
+        detail: `relay_send_message to "${name}" needs the scope message:broadcast, which the sender does not have`,
+      });
+    expect(readWrite(to("bob"), rights, now)).toMatchObject({ status: "read" });
+  });
+
+  test("is one message under the name it was sent to", () => {
+    expect(decideMany(to("#build"), { recipients: [bob, eve] })).toMatchObject({
+      message: { to: "#build", recipients: [bob, eve], threadId: asId(uuid(9)) },
+    });
+  });
+
+  test.each([
+    ["#build", undefined, "there is no channel of that name; whoever joins it first makes it"],
+    ["#build", [], "nobody but you is in that channel"],
+    ["@all", [], "there is no other agent"],
+  ])("to %s with recipients %p is refused, because nobody would get it", (name, recipients, why) => {
+    expect(decideMany(to(name), { recipients })).toEqual({
+      status: "rejected",
+      code: "recipient_unknown",
+      detail: `Send to "${name}": ${why}`,
+    });
+  });
+
+  test("a reply can be owed by one agent only", () => {
+    expect(decideMany(to("@all", { expectsReply: true }), { recipients: [bob] })).toMatchObject({
+      code: "bad_request",
+      detail: 'Send to "@all": expectsReply is for one agent, this has 1 recipients',
+    });
+  });
+
+  test("has at most as many recipients as the limit, and as the profile of its sender", () => {
+    const many = (count: number) => Array.from({ length: count }, () => bob);
+    const brakes = { burst: 1, perMinute: 1, fanOutMax: 2, hopsMax: 8 };
+    expect(decideMany(to("@all"), { recipients: many(limits.fanOutMax) })).toMatchObject({
+      status: "commit",
+    });
+    expect(decideMany(to("@all"), { recipients: many(limits.fanOutMax + 1) })).toMatchObject({
+      code: "too_many_recipients",
+      detail: `Send to "@all": it has more than ${limits.fanOutMax} recipients, which is the most`,
+    });
+    expect(decideMany(to("#c"), { recipients: many(2), brakes })).toMatchObject({ status: "commit" });
+    expect(decideMany(to("#c"), { recipients: many(3), brakes })).toMatchObject({
+      code: "too_many_recipients",
+    });
+  });
+
+  test("a stable id that came with a name of many is not compared with anybody", () => {
+    expect(decideMany({ ...to("#build"), recipientId: uuid(3) }, { recipients: [bob, eve] })).toMatchObject({
+      status: "commit",
+    });
+  });
+});
+
+describe("passing on", () => {
+  const brakes = { burst: 1, perMinute: 1, fanOutMax: 500, hopsMax: 8 };
+  const forward = write({ arguments: { to: "bob", body: "see this", forwardOf: uuid(5) } });
+
+  test("counts one hop more than what is passed on", () => {
+    expect(decide(forward, facts({ forwarded: { hops: 0 } }))).toMatchObject({
+      message: { hops: 1, forwardOf: asId(uuid(5)), replyTo: undefined },
+    });
+    expect(decide(forward, facts({ forwarded: { hops: 7 }, brakes }))).toMatchObject({
+      message: { hops: 8 },
+    });
+  });
+
+  test("is refused beyond the hops of the sender's profile", () => {
+    expect(decide(forward, facts({ forwarded: { hops: 8 }, brakes }))).toMatchObject({
+      status: "rejected",
+      code: "hops_exceeded",
+    });
+  });
+
+  test("is refused for a message that the sender has neither sent nor got", () => {
+    expect(decide(forward, facts())).toEqual({
+      status: "rejected",
+      code: "parent_unknown",
+      detail: `Forward message ${uuid(5)}: it is neither in your inbox nor sent by you`,
+    });
+  });
+});
+
 describe("deciding a write", () => {
   test("a message without a thread begins one with its own id", () => {
     expect(decide(write(), facts())).toEqual({
@@ -104,9 +217,13 @@ describe("deciding a write", () => {
       message: {
         id: write().messageId,
         sender: ada.id,
-        recipient: bob,
+        to: "bob",
+        recipients: [bob],
         threadId: asId<ThreadId>(uuid(9)),
         replyTo: undefined,
+        forwardOf: undefined,
+        hops: 0,
+        priority: "normal",
         late: false,
         expectsReply: false,
         discharges: false,
@@ -122,23 +239,25 @@ describe("deciding a write", () => {
   ] as const;
   for (const [obligation, late, discharges] of obligations) {
     test(`a reply to an obligation that is ${obligation}: late ${late}, discharges ${discharges}`, () => {
-      const decision = decide(reply(), facts({ recipient: undefined, parent: { ...parent, obligation } }));
+      const decision = decide(reply(), facts({ recipients: undefined, parent: { ...parent, obligation } }));
       expect(decision).toMatchObject({
-        message: { late, discharges, recipient: bob, threadId: thread, replyTo: asId(uuid(5)) },
+        message: { late, discharges, recipients: [bob], threadId: thread, replyTo: asId(uuid(5)) },
       });
     });
   }
 
   test("a known parent decides recipient and thread, whatever the record says", () => {
     const from = reply({ parent: { from: "eve", threadId: uuid(8) } });
-    expect(decide(from, facts({ parent }))).toMatchObject({ message: { recipient: bob, threadId: thread } });
+    expect(decide(from, facts({ parent }))).toMatchObject({
+      message: { recipients: [bob], threadId: thread },
+    });
   });
 
   const refused: [string, Write, Partial<WriteFacts>, string][] = [
-    ["id taken", write(), { messageIdTaken: true, recipient: undefined }, "id_taken"],
-    ["nobody of that name", write(), { recipient: undefined }, "recipient_unknown"],
+    ["id taken", write(), { messageIdTaken: true, recipients: undefined }, "id_taken"],
+    ["nobody of that name", write(), { recipients: undefined }, "recipient_unknown"],
     ["another holder of the name", write({ recipientId: uuid(3) }), {}, "recipient_replaced"],
-    ["unknown parent", reply(), { recipient: undefined }, "parent_unknown"],
+    ["unknown parent", reply(), { recipients: undefined }, "parent_unknown"],
     ["own message", reply(), { parent: { ...parent, sender: ada, received: false } }, "bad_request"],
     ["somebody else's message", reply(), { parent: { ...parent, received: false } }, "parent_unknown"],
   ];

@@ -3,12 +3,23 @@
  * the facts it asks for, lets `decideWrite` judge, and does what the decision says in one transaction.
  */
 
+import { limits } from "../limits.ts";
 import type { ErrorCode } from "../wire/error.ts";
-import { type AgentId, asId, fingerprint, type MessageId, type ThreadId } from "../wire/id.ts";
+import {
+  type AgentId,
+  asId,
+  everyone,
+  fingerprint,
+  isChannelName,
+  type MessageId,
+  type ThreadId,
+} from "../wire/id.ts";
 import type { LaneOutcome } from "../wire/lane.ts";
+import type { Priority } from "../wire/message.ts";
 import { receipt, receiptResult } from "../wire/receipt.ts";
 import type { Scope } from "../wire/scope.ts";
 import { argumentFault, type ToolInput, type ToolName, toolTable } from "../wire/tools.ts";
+import { type Brakes, hopFault } from "./brakes.ts";
 import type { Write } from "./store.ts";
 
 /** A tool whose calls an outbox may keep and deliver. */
@@ -19,14 +30,21 @@ export type WriteTool = {
 /** A permanent no, with the sentence that tells the sender why. */
 export type Rejection = { status: "rejected"; code: ErrorCode; detail: string };
 
+/** Whom a message is for: one agent, the members of a channel, or every agent. */
+export type Audience = "one" | "channel" | "everyone";
+
 /** A write as its arguments say it: what has to be looked up before it can be judged. */
 export type ReadWrite = {
   status: "read";
   tool: WriteTool;
   body: string;
   expectsReply: boolean;
+  priority: Priority;
+  audience: Audience;
   /** The message replied to. */
   parentId: MessageId | undefined;
+  /** The message passed on. */
+  forwardOf: MessageId | undefined;
   /** Name of the recipient; for a reply only what its record says, used when the parent is not known here. */
   to: string | undefined;
   /** Thread asked for; for a reply only what its record says. */
@@ -50,18 +68,32 @@ export type WriteFacts = {
   sender: AgentId;
   /** Another write owns the message id. */
   messageIdTaken: boolean;
-  /** Who holds the name `to` now. */
-  recipient: Recipient | undefined;
+  /**
+   * Who `to` means now, by ascending id and without the sender where it is not one agent; undefined when there is no
+   * such agent or channel. At most one more than a message may have.
+   */
+  recipients: readonly Recipient[] | undefined;
   parent: ParentFacts | undefined;
+  /** The message passed on, when the sender has sent or received it: how often it had been passed on. */
+  forwarded: { hops: number } | undefined;
+  /** What the sender's profile lets it do; undefined for one without such bounds. */
+  brakes: Brakes | undefined;
 };
 
-/** A message to store for one recipient. */
+/** A message to store. */
 export type NewMessage = {
   id: MessageId;
   sender: AgentId;
-  recipient: Recipient;
+  /** What it was sent to, as it is shown. */
+  to: string;
+  /** By ascending id, each once. */
+  recipients: readonly Recipient[];
   threadId: ThreadId;
   replyTo: MessageId | undefined;
+  forwardOf: MessageId | undefined;
+  /** How often what it carries was passed on; 0 for what is not a forward. */
+  hops: number;
+  priority: Priority;
   /** The obligation it answers had already ended. */
   late: boolean;
   /** Opens an obligation: the recipient owes the sender a reply. */
@@ -77,14 +109,20 @@ const readers: Record<WriteTool, Reader> = {
   relay_send_message: reader("relay_send_message", (input) => ({
     body: input.body,
     expectsReply: input.expectsReply === true,
+    priority: input.priority ?? "normal",
+    audience: audienceOf(input.to),
     parentId: undefined,
+    forwardOf: input.forwardOf === undefined ? undefined : asId(input.forwardOf),
     to: input.to,
     threadId: input.threadId === undefined ? undefined : asId(input.threadId),
   })),
   relay_reply: reader("relay_reply", (input, write) => ({
     body: input.body,
     expectsReply: false,
+    priority: "normal",
+    audience: "one",
     parentId: asId(input.messageId),
+    forwardOf: undefined,
     to: write.parent?.from,
     threadId: write.parent === undefined ? undefined : asId(write.parent.threadId),
   })),
@@ -118,7 +156,19 @@ export function readWrite(
   if (!rights.scopes.includes(scope)) {
     return rejected("forbidden", `${tool} needs the scope ${scope}, which the sender does not have`);
   }
-  return readers[tool](write);
+  const read = readers[tool](write);
+  if (read.status === "read" && read.audience !== "one" && !rights.scopes.includes("message:broadcast")) {
+    return rejected(
+      "forbidden",
+      `${tool} to "${read.to ?? ""}" needs the scope message:broadcast, which the sender does not have`,
+    );
+  }
+  return read;
+}
+
+function audienceOf(to: string): Audience {
+  if (to === everyone) return "everyone";
+  return isChannelName(to) ? "channel" : "one";
 }
 
 /** Judges a write that was read, by the facts. The order of the checks is the order of what a sender can act on. */
@@ -126,16 +176,18 @@ export function decideWrite(write: Write, read: ReadWrite, facts: WriteFacts): D
   if (facts.messageIdTaken) {
     return rejected("id_taken", `Store message ${write.messageId}: the id belongs to another write`);
   }
-  const fault = read.parentId === undefined ? undefined : parentFault(read.parentId, read, facts);
+  const recipients = facts.parent === undefined ? facts.recipients : [facts.parent.sender];
+  const fault = parentFault(read, facts) ?? forwardFault(read, facts) ?? audienceFault(read, recipients);
   if (fault !== undefined) return fault;
-  const recipient = facts.parent?.sender ?? facts.recipient;
-  if (recipient === undefined) {
-    return rejected("recipient_unknown", `Send to "${read.to ?? ""}": there is no agent of that name`);
-  }
-  if (write.recipientId !== undefined && write.recipientId !== recipient.id) {
+  if (recipients === undefined || recipients.length === 0) return nobodyFault(read, recipients);
+  const hops = facts.forwarded === undefined ? 0 : facts.forwarded.hops + 1;
+  const braked = fanOutFault(read, recipients, facts.brakes) ?? hopRejection(hops, facts.brakes);
+  if (braked !== undefined) return braked;
+  const [first] = recipients;
+  if (read.audience === "one" && write.recipientId !== undefined && write.recipientId !== first?.id) {
     return rejected(
       "recipient_replaced",
-      `Send to "${recipient.name}": the name belongs to agent ${recipient.id} now, ${write.recipientId} was meant`,
+      `Send to "${first?.name ?? ""}": the name belongs to agent ${first?.id ?? ""} now, ${write.recipientId} was meant`,
     );
   }
   const obligation = facts.parent?.obligation ?? "none";
@@ -144,9 +196,13 @@ export function decideWrite(write: Write, read: ReadWrite, facts: WriteFacts): D
     message: {
       id: write.messageId,
       sender: facts.sender,
-      recipient,
+      to: read.audience === "one" ? (first?.name ?? "") : (read.to ?? ""),
+      recipients,
       threadId: facts.parent?.threadId ?? read.threadId ?? asId<ThreadId>(write.messageId),
       replyTo: read.parentId,
+      forwardOf: read.forwardOf,
+      hops,
+      priority: read.priority,
       late: obligation === "closed",
       expectsReply: read.expectsReply,
       discharges: obligation === "open",
@@ -213,8 +269,10 @@ function reader<Name extends WriteTool>(
   };
 }
 
-function parentFault(parentId: MessageId, read: ReadWrite, facts: WriteFacts): Rejection | undefined {
+function parentFault(read: ReadWrite, facts: WriteFacts): Rejection | undefined {
+  const { parentId } = read;
   const { parent } = facts;
+  if (parentId === undefined) return undefined;
   if (parent === undefined) {
     // A relay that lost the parent can still place a reply that says where it belongs.
     if (read.to !== undefined && read.threadId !== undefined) return undefined;
@@ -228,6 +286,53 @@ function parentFault(parentId: MessageId, read: ReadWrite, facts: WriteFacts): R
     );
   }
   return rejected("parent_unknown", `Reply to message ${parentId}: it is not in your inbox`);
+}
+
+function forwardFault({ forwardOf }: ReadWrite, { forwarded }: WriteFacts): Rejection | undefined {
+  if (forwardOf === undefined || forwarded !== undefined) return undefined;
+  return rejected(
+    "parent_unknown",
+    `Forward message ${forwardOf}: it is neither in your inbox nor sent by you`,
+  );
+}
+
+/** A reply can only be owed by one agent: of many nobody would feel meant. */
+function audienceFault(read: ReadWrite, recipients: readonly Recipient[] | undefined): Rejection | undefined {
+  if (read.audience === "one" || !read.expectsReply || recipients === undefined) return undefined;
+  return rejected(
+    "bad_request",
+    `Send to "${read.to ?? ""}": expectsReply is for one agent, this has ${recipients.length} recipients`,
+  );
+}
+
+function fanOutFault(
+  { to }: ReadWrite,
+  { length }: readonly Recipient[],
+  brakes: Brakes | undefined,
+): Rejection | undefined {
+  const most = Math.min(brakes?.fanOutMax ?? limits.fanOutMax, limits.fanOutMax);
+  if (length <= most) return undefined;
+  return rejected(
+    "too_many_recipients",
+    `Send to "${to ?? ""}": it has more than ${most} recipients, which is the most`,
+  );
+}
+
+function hopRejection(hops: number, brakes: Brakes | undefined): Rejection | undefined {
+  const fault = hops === 0 || brakes === undefined ? undefined : hopFault(hops, brakes);
+  return fault === undefined ? undefined : rejected(fault.code, fault.detail);
+}
+
+function nobodyFault(read: ReadWrite, recipients: readonly Recipient[] | undefined): Rejection {
+  const nobody: Record<Audience, string> = {
+    one: "there is no agent of that name",
+    channel:
+      recipients === undefined
+        ? "there is no channel of that name; whoever joins it first makes it"
+        : "nobody but you is in that channel",
+    everyone: "there is no other agent",
+  };
+  return rejected("recipient_unknown", `Send to "${read.to ?? ""}": ${nobody[read.audience]}`);
 }
 
 function rejected(code: ErrorCode, detail: string): Rejection {

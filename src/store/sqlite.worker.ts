@@ -8,10 +8,15 @@ import { type Group, groupCommit } from "./group.ts";
 import { migrate } from "./migrate.ts";
 import { agentVerbs } from "./sqlite/agents.ts";
 import { auditVerbs } from "./sqlite/audit.ts";
-import { inboxVerbs } from "./sqlite/inbox.ts";
+import { quarantineVerbs } from "./sqlite/brakes.ts";
+import { insightVerbs } from "./sqlite/insights.ts";
+import { messageVerbs } from "./sqlite/messages.ts";
+import { obligationVerbs } from "./sqlite/obligations.ts";
+import { presenceVerbs } from "./sqlite/presence.ts";
+import { profileVerbs, seedProfiles } from "./sqlite/profiles.ts";
+import { renewalVerbs } from "./sqlite/renewals.ts";
 import { tokenVerbs } from "./sqlite/tokens.ts";
 import { readIdentity, upkeepVerbs } from "./sqlite/upkeep.ts";
-import { writeVerbs } from "./sqlite/writes.ts";
 import type { RelayStore, StoreIdentity } from "./store.ts";
 
 /** The verbs of the contract that are calls into this thread. */
@@ -53,21 +58,52 @@ function serve(): void {
     },
     createOperator: verb("createOperator"),
     addToken: verb("addToken"),
+    mintToken: verb("mintToken"),
+    renewToken: verb("renewToken"),
     findToken: verb("findToken"),
     listTokens: verb("listTokens"),
     revokeToken: verb("revokeToken"),
     enrol: verb("enrol"),
+    removeAgent: verb("removeAgent"),
     agentByName: verb("agentByName"),
     agentById: verb("agentById"),
     listAgents: verb("listAgents"),
     markSeen: verb("markSeen"),
+    listProfiles: verb("listProfiles"),
+    setProfile: verb("setProfile"),
+    removeProfile: verb("removeProfile"),
+    assignProfile: verb("assignProfile"),
     openLane: verb("openLane"),
     applyWrites: verb("applyWrites"),
     findOutcomes: verb("findOutcomes"),
     readInbox: verb("readInbox"),
     acknowledgeInbox: verb("acknowledgeInbox"),
     findMessage: verb("findMessage"),
+    checkInbox: verb("checkInbox"),
+    reportReceipts: verb("reportReceipts"),
+    messageStatus: verb("messageStatus"),
+    readThread: verb("readThread"),
+    searchMessages: verb("searchMessages"),
+    indexMessages: verb("indexMessages"),
+    pruneMessages: verb("pruneMessages"),
+    joinChannel: verb("joinChannel"),
+    leaveChannel: verb("leaveChannel"),
+    listChannels: verb("listChannels"),
+    channelMembers: verb("channelMembers"),
     counts: verb("counts"),
+    stepObligations: verb("stepObligations"),
+    outstanding: verb("outstanding"),
+    allOutstanding: verb("allOutstanding"),
+    declineObligation: verb("declineObligation"),
+    quarantine: verb("quarantine"),
+    release: verb("release"),
+    quarantines: verb("quarantines"),
+    reportPresence: verb("reportPresence"),
+    presences: verb("presences"),
+    addInsight: verb("addInsight"),
+    listInsights: verb("listInsights"),
+    disabledInsights: verb("disabledInsights"),
+    setInsightKind: verb("setInsightKind"),
     appendAudit: verb("appendAudit"),
     readAudit: verb("readAudit"),
     prune: verb("prune"),
@@ -89,12 +125,19 @@ function openDatabase(options: OpenArguments): Opened & { identity: StoreIdentit
   try {
     const version = migrate(database);
     const identity = readIdentity(database, options, version);
+    seedProfiles(database, options.now);
     const tokens = tokenVerbs(database);
+    const messages = messageVerbs(database);
     const verbs = {
       ...tokens,
+      ...renewalVerbs(database, tokens),
       ...agentVerbs(database, tokens),
-      ...writeVerbs(database),
-      ...inboxVerbs(database),
+      ...profileVerbs(database),
+      ...messages,
+      ...obligationVerbs(database, messages.applyWrites),
+      ...quarantineVerbs(database),
+      ...presenceVerbs(database),
+      ...insightVerbs(database),
       ...upkeepVerbs(database),
       ...auditVerbs(database),
     };

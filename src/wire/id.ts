@@ -40,6 +40,14 @@ export function isAgentName(text: string): boolean {
   return namePattern.test(text);
 }
 
+/** True for a channel: `#` and a name of the same form as an agent's. */
+export function isChannelName(text: string): boolean {
+  return text.startsWith("#") && isAgentName(text.slice(1));
+}
+
+/** What a message is sent to when every agent is meant. */
+export const everyone = "@all";
+
 /** What an agent name must look like, for error messages. */
 export const agentNameRule =
   "1 to 64 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or digit";

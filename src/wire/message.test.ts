@@ -19,7 +19,7 @@ describe("P5: [P5.6] the envelope", () => {
   test("names the sender as the relay knows it, and quotes every line", () => {
     expect(messageText({ ...message, body: "one\n\ntwo\r\nthree", expectsReply: true, late: true })).toBe(
       [
-        `[message ${message.id} · from alice (agent) · to bob · thread ${message.threadId} · late reply` +
+        `[message ${message.id} · from alice (agent) · trust: data from another agent · to bob · thread ${message.threadId} · late reply` +
           ` · at ${message.createdAt} · reply expected: call relay_reply with this message id]`,
         "| one",
         "| ",

@@ -92,6 +92,42 @@ export function receiptResult(facts: Receipt): NeutralResult {
   };
 }
 
+/**
+ * How far a message has got at one recipient. stored: the relay has it. handed: the recipient's runner has it. injected:
+ * the agent's program took it. read: the agent has seen it. replied: it has answered. Steps may be missing, none is
+ * ever taken back.
+ */
+export const stages = ["stored", "handed", "injected", "read", "replied"] as const;
+export type Stage = (typeof stages)[number];
+
+/** The steps that a runner reports; the relay knows the others by itself. */
+export const reportedStages = ["handed", "injected", "read"] as const;
+export type ReportedStage = (typeof reportedStages)[number];
+
+/** The last step of those that have a time. */
+export function stageOf(times: Partial<Record<Stage, unknown>>): Stage {
+  return stages.findLast((stage) => times[stage] !== undefined) ?? "stored";
+}
+
+/** How far a message has got, for its sender and for people. */
+export const messageStatusSchema = z.object({
+  messageId: z.uuid(),
+  from: z.string(),
+  to: z.string(),
+  threadId: z.uuid(),
+  counts: z
+    .record(z.enum(stages), z.number().int())
+    .describe("How many recipients have got how far, and no further"),
+  recipients: z.array(
+    z.object({
+      name: z.string(),
+      stage: z.enum(stages),
+      times: z.partialRecord(z.enum(stages), z.iso.datetime()).describe("When each step was taken"),
+    }),
+  ),
+});
+export type MessageStatusFacts = z.infer<typeof messageStatusSchema>;
+
 export const operationStates = ["committed", "queued", "rejected", "ended", "unknown"] as const;
 /**
  * committed: the relay has it. queued: it waits on this machine. rejected: the relay said permanently no. ended: this

@@ -19,10 +19,9 @@ import { groupCommit } from "../../src/store/group.ts";
 import { migrate } from "../../src/store/migrate.ts";
 import { agentVerbs } from "../../src/store/sqlite/agents.ts";
 import { auditVerbs } from "../../src/store/sqlite/audit.ts";
-import { inboxVerbs } from "../../src/store/sqlite/inbox.ts";
+import { messageVerbs } from "../../src/store/sqlite/messages.ts";
 import { tokenVerbs } from "../../src/store/sqlite/tokens.ts";
 import { readIdentity, upkeepVerbs } from "../../src/store/sqlite/upkeep.ts";
-import { writeVerbs } from "../../src/store/sqlite/writes.ts";
 import type { RelayStore, WriteBatch, WriteBatchResult } from "../../src/store/store.ts";
 import { type AgentId, asId, type StoreId, uuidOf } from "../../src/wire/id.ts";
 import { defaultProfile } from "../../src/wire/scope.ts";
@@ -70,8 +69,7 @@ export class SimRelay {
     this.#verbs = {
       ...tokens,
       ...agentVerbs(this.#database, tokens),
-      ...writeVerbs(this.#database),
-      ...inboxVerbs(this.#database),
+      ...messageVerbs(this.#database),
       ...upkeepVerbs(this.#database),
       ...auditVerbs(this.#database),
     };

@@ -1,7 +1,8 @@
 /** Writes, outcomes, messages and inboxes in the relay's memory. The rules of all verbs are in store.ts. */
 import type { AgentId, IdempotencyKey, MessageId, StoreId, ThreadId } from "../../wire/id.ts";
 import type { LaneOutcome, LaneRecord } from "../../wire/lane.ts";
-import type { Message } from "../../wire/message.ts";
+import type { Message, PastMessage } from "../../wire/message.ts";
+import type { ReportedStage, Stage } from "../../wire/receipt.ts";
 import type { Scope } from "../../wire/scope.ts";
 
 /** One write of a principal: the same whether it came in a batch or by a live call. */
@@ -42,11 +43,54 @@ export type InboxQuery = {
   agentId: AgentId;
   /** Only messages after this seq. */
   afterSeq: number;
-  /** Only messages after the acknowledged seq. */
+  /** Only messages that were not read yet. */
   unread: boolean;
   limit: number;
+  /** Says of messages that were handed over before, and not read yet, that they are `redelivered`. */
+  marksRedelivered?: boolean;
 };
+/** What is unread, asked by the agent itself. */
+export type InboxCheck = { agentId: AgentId; limit: number };
 export type InboxPage = { messages: Message[]; more: boolean; newestSeq: number; acknowledgedSeq: number };
+
+/** Messages of one agent that got as far as this. */
+export type StageReport = { agentId: AgentId; stage: ReportedStage; messageIds: readonly MessageId[] };
+/** `sender` when only the sender of the message may know; undefined for people. */
+export type StatusQuery = { id: MessageId; sender: AgentId | undefined };
+/** How far a message has got: for each recipient the time of every step it took, ms since 1970. */
+export type MessageStatus = {
+  id: MessageId;
+  from: string;
+  to: string;
+  threadId: string;
+  createdAt: number;
+  recipients: RecipientStatus[];
+};
+export type RecipientStatus = { name: string; times: Partial<Record<Stage, number>> };
+
+/** A look back. `asker` sees what it sent and what it got; undefined for people, who see everything. */
+export type PastQuery = {
+  asker: AgentId | undefined;
+  /** Only messages older than this one. */
+  before: MessageId | undefined;
+  limit: number;
+};
+/** Messages of a look back, and whether there are older ones. */
+export type PastPage = { messages: PastMessage[]; more: boolean };
+/** Words that must all be in the text; none for all that the asker got, or for people all there is. */
+export type SearchQuery = PastQuery & { words: readonly string[] };
+
+/** A channel with how many have joined it. */
+export type Channel = { name: string; members: number; createdAt: number };
+export type ChannelMember = { id: AgentId; name: string; joinedAt: number };
+export type JoinResult =
+  | { status: "joined"; members: string[] /** It was not there before. */; made: boolean }
+  | { status: "full"; what: "members" | "channels" };
+
+/** Which messages may be forgotten, from where on: those committed before this time. */
+export type PruneStep = { before: number; after: number };
+/** How many went, and where to go on; undefined at the end. */
+export type PrunedStep = { gone: number; next: number | undefined };
 
 export interface MessageVerbs {
   /**
@@ -65,8 +109,35 @@ export interface MessageVerbs {
   findOutcomes(query: OutcomeQuery): Promise<OutcomeQueryResult>;
   /** A page of an inbox in seq order; ends early at `limits.inboxPageBytesMax`, never empty while there is more. */
   readInbox(query: InboxQuery): Promise<InboxPage>;
+  /**
+   * What is unread in one's own inbox, in seq order. `redelivered` on what an earlier check gave, or what the agent's
+   * program took before.
+   */
+  checkInbox(check: InboxCheck): Promise<InboxPage>;
   /** Moves the acknowledged seq forward, never back and never past the newest; the value that holds now. */
   acknowledgeInbox(agentId: AgentId, seq: number, now: number): Promise<number>;
+  /** Notes how far messages have got; how many of them moved. Never a step back, never another agent's message. */
+  reportReceipts(report: StageReport, now: number): Promise<number>;
+  /** How far a message has got; undefined when there is none, or it is not the sender's. */
+  messageStatus(query: StatusQuery): Promise<MessageStatus | undefined>;
+  /** The newest messages of a thread, oldest of them first. */
+  readThread(threadId: ThreadId, query: PastQuery): Promise<PastPage>;
+  /** Messages with all the words, newest first. Everything committed before the call is searched. */
+  searchMessages(query: SearchQuery): Promise<PastPage>;
+  /** Takes the next messages into the search, a bounded number; how many it took. */
+  indexMessages(): Promise<number>;
+  /** Forgets a bounded number of old messages that everybody has read and that nobody owes a reply for. */
+  pruneMessages(step: PruneStep): Promise<PrunedStep>;
+
+  /** Makes the channel when it is new, and joins it; once joined, always joined. */
+  joinChannel(name: string, agentId: AgentId, now: number): Promise<JoinResult>;
+  /** False when the agent was not in it. The last to leave ends the channel. */
+  leaveChannel(name: string, agentId: AgentId): Promise<boolean>;
+  /** All channels by name. */
+  listChannels(): Promise<Channel[]>;
+  /** Who is in a channel, by name; undefined when there is none. */
+  channelMembers(name: string): Promise<ChannelMember[] | undefined>;
+
   /** A message by id, in the inbox of this agent or sent by it (then with the seq in the recipient's inbox). */
   findMessage(agentId: AgentId, id: MessageId): Promise<(Message & { threadId: ThreadId }) | undefined>;
 }

@@ -3,6 +3,7 @@
  * The decisions are in rules.ts; here is only what they need to know and what they change.
  */
 import type { Database } from "bun:sqlite";
+import { limits } from "../../limits.ts";
 import type { AgentId, StoreId, ThreadId } from "../../wire/id.ts";
 import type { LaneOutcome } from "../../wire/lane.ts";
 import { savepoint } from "../group.ts";
@@ -39,7 +40,8 @@ type ParentRow = {
   obliged: number;
   closedAt: number | null;
 };
-type Applied = { outcome: LaneOutcome; recipient: AgentId | undefined };
+type ForwardRow = { hops: number };
+type Applied = { outcome: LaneOutcome; recipients: readonly Recipient[] };
 
 /** The verbs about writes. Every call belongs inside a transaction. */
 export function writeVerbs(database: Database) {
@@ -67,9 +69,9 @@ export function writeVerbs(database: Database) {
         continue;
       }
       try {
-        const { outcome, recipient } = inSavepoint(() => applyOne(batch, write, now));
+        const { outcome, recipients } = inSavepoint(() => applyOne(batch, write, now));
         outcomes.push(outcome);
-        if (recipient !== undefined) woken.add(recipient);
+        for (const { id } of recipients) woken.add(id);
       } catch (error) {
         // Only this write is at fault; the ones after it wait, because they must not overtake it.
         if (!isConstraint(error) || !database.inTransaction) throw error;
@@ -135,7 +137,7 @@ function writer(database: Database) {
     if (known !== null) {
       // Written below from the same type.
       const stored = { fingerprint: known.fingerprint, outcome: JSON.parse(known.outcome) as LaneOutcome };
-      return { outcome: rememberedOutcome(write, stored, print), recipient: undefined };
+      return { outcome: rememberedOutcome(write, stored, print), recipients: [] };
     }
     const read = readWrite(write, batch, now);
     const decision = read.status === "rejected" ? read : decideWrite(write, read, facts(batch, write, read));
@@ -145,13 +147,17 @@ function writer(database: Database) {
         : committedOutcome(write, decision.message.threadId);
     if (decision.status === "commit") storeMessage(decision.message, now);
     if (isRemembered(outcome)) remember.run(batch.sender, write.key, print, JSON.stringify(outcome), now);
-    return { outcome, recipient: decision.status === "commit" ? decision.message.recipient.id : undefined };
+    return { outcome, recipients: decision.status === "commit" ? decision.message.recipients : [] };
   };
 }
 
 function factFinder(database: Database) {
   const idTaken = database.prepare<unknown, [string]>("SELECT 1 FROM messages WHERE id = ?1");
-  const holder = database.prepare<Recipient, [string]>("SELECT id, name FROM agents WHERE name = ?1");
+  const audience = audienceFinder(database);
+  const forward = database.prepare<ForwardRow, [string, string]>(
+    `SELECT hops FROM messages m WHERE m.id = ?1 AND (m.sender_id = ?2
+       OR EXISTS (SELECT 1 FROM inbox i WHERE i.message_id = m.id AND i.agent_id = ?2))`,
+  );
   const parentRow = database.prepare<ParentRow, [string, string]>(
     `SELECT m.sender_id AS senderId, s.name AS senderName, m.thread_id AS threadId,
        i.seq IS NOT NULL AS received, o.message_id IS NOT NULL AS obliged, o.closed_at AS closedAt
@@ -166,9 +172,32 @@ function factFinder(database: Database) {
     return {
       sender: batch.sender,
       messageIdTaken: idTaken.get(write.messageId) !== null,
-      recipient: row !== null || read.to === undefined ? undefined : (holder.get(read.to) ?? undefined),
+      recipients: row !== null || read.to === undefined ? undefined : audience(batch.sender, read, read.to),
       parent: row === null ? undefined : parentFacts(row),
+      forwarded:
+        read.forwardOf === undefined ? undefined : (forward.get(read.forwardOf, batch.sender) ?? undefined),
+      brakes: undefined,
     };
+  };
+}
+
+/** A function that finds who is meant by a name, a channel or everyone; nobody but one agent may mean itself. */
+function audienceFinder(database: Database) {
+  const holder = database.prepare<Recipient, [string]>("SELECT id, name FROM agents WHERE name = ?1");
+  const channel = database.prepare<unknown, [string]>("SELECT 1 FROM channels WHERE name = ?1");
+  const members = database.prepare<Recipient, [string, string, number]>(
+    `SELECT a.id, a.name FROM channel_members c CROSS JOIN agents a ON a.id = c.agent_id
+     WHERE c.channel = ?1 AND c.agent_id <> ?2 ORDER BY c.agent_id LIMIT ?3`,
+  );
+  const others = database.prepare<Recipient, [string, number]>(
+    "SELECT id, name FROM agents WHERE id > '' AND id <> ?1 AND kind = 'agent' ORDER BY id LIMIT ?2",
+  );
+  const few = limits.fanOutMax + 1;
+  return (sender: AgentId, { audience }: ReadWrite, to: string): readonly Recipient[] | undefined => {
+    if (audience === "everyone") return others.all(sender, few);
+    if (audience === "channel") return channel.get(to) === null ? undefined : members.all(to, sender, few);
+    const one = holder.get(to);
+    return one === null ? undefined : [one];
   };
 }
 
@@ -184,8 +213,9 @@ function parentFacts(row: ParentRow): ParentFacts {
 
 function messageWriter(database: Database) {
   const insertMessage = database.prepare(
-    `INSERT INTO messages (id, sender_id, recipient, thread_id, reply_to, late, body, created_at)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`,
+    `INSERT INTO messages (id, sender_id, recipient, thread_id, reply_to, forward_of, hops, urgent, late, body,
+       created_at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)`,
   );
   const nextSeq = database.prepare<{ seq: number }, [string]>(
     "UPDATE agents SET newest_seq = newest_seq + 1 WHERE id = ?1 RETURNING newest_seq AS seq",
@@ -201,14 +231,35 @@ function messageWriter(database: Database) {
      WHERE message_id = ?1 AND debtor_id = ?2 AND closed_at IS NULL`,
   );
 
+  const answered = database.prepare(
+    "UPDATE inbox SET replied_at = ?3 WHERE message_id = ?1 AND agent_id = ?2 AND replied_at IS NULL",
+  );
+
   return (message: NewMessage, now: number): void => {
-    const { id, sender, recipient, threadId, replyTo, late, expectsReply, body } = message;
-    insertMessage.run(id, sender, recipient.name, threadId, replyTo ?? null, late ? 1 : 0, body, now);
-    const seq = nextSeq.get(recipient.id)?.seq;
-    if (seq === undefined) throw new Error(`Store message ${id}: its recipient ${recipient.id} has no inbox`);
-    insertInbox.run(recipient.id, seq, id, expectsReply ? 1 : 0);
-    if (expectsReply) insertObligation.run(id, recipient.id, sender, now);
-    if (message.discharges && replyTo !== undefined) discharge.run(replyTo, sender, now, id);
+    const { id, sender, to, recipients, threadId, replyTo, forwardOf, hops, expectsReply } = message;
+    insertMessage.run(
+      id,
+      sender,
+      to,
+      threadId,
+      replyTo ?? null,
+      forwardOf ?? null,
+      hops,
+      message.priority === "urgent" ? 1 : 0,
+      message.late ? 1 : 0,
+      message.body,
+      now,
+    );
+    for (const recipient of recipients) {
+      const seq = nextSeq.get(recipient.id)?.seq;
+      if (seq === undefined)
+        throw new Error(`Store message ${id}: its recipient ${recipient.id} has no inbox`);
+      insertInbox.run(recipient.id, seq, id, expectsReply ? 1 : 0);
+      if (expectsReply) insertObligation.run(id, recipient.id, sender, now);
+    }
+    if (replyTo === undefined) return;
+    answered.run(replyTo, sender, now);
+    if (message.discharges) discharge.run(replyTo, sender, now, id);
   };
 }
 

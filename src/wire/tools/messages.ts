@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { limits } from "../../limits.ts";
 import { isIdempotencyKey } from "../id.ts";
-import { messageSchema } from "../message.ts";
+import { messageSchema, priorities } from "../message.ts";
 import { noticeSchema, operationStatusSchema, receiptSchema } from "../receipt.ts";
 import { body, data, idempotencyKey, type ToolRow } from "./row.ts";
 
@@ -10,21 +10,33 @@ export const messageTools = {
   relay_send_message: {
     title: "Send a message",
     description:
-      "Send a message to another agent. The answer says whether the relay has it (sent) or this machine keeps " +
-      "and delivers it (queued); in neither case send it again.",
+      "Send a message to another agent, to a #channel or to @all. The answer says whether the relay has it (sent) " +
+      "or this machine keeps and delivers it (queued); in neither case send it again.",
     scope: "message:send",
     buffered: true,
     drainFirst: false,
     shownWhen: "always",
     readOnly: false,
     input: z.strictObject({
-      to: z.string().min(1).max(64).describe("Name of the agent that is to get it"),
+      to: z
+        .string()
+        .min(1)
+        .max(65)
+        .describe("Name of the agent that is to get it, or a #channel, or @all for every agent"),
       body,
       threadId: z.uuid().optional().describe("Go on in this thread; without it a new thread begins"),
       expectsReply: z
         .boolean()
         .optional()
-        .describe("True when you need an answer: the recipient then owes one"),
+        .describe("True when you need an answer: the recipient, one agent, then owes one"),
+      priority: z
+        .enum(priorities)
+        .optional()
+        .describe("urgent asks the recipient to look at it before other work; normal without it"),
+      forwardOf: z
+        .uuid()
+        .optional()
+        .describe("Pass this message on: the recipient gets the original with your text"),
       idempotencyKey,
     }),
     output: receiptSchema,
