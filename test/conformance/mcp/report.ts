@@ -58,10 +58,9 @@ export function faults(reports: readonly SuiteReport[], { unexpected, stale }: J
   ];
 }
 
-const [begin, end] = ["<!-- conformance: begin -->", "<!-- conformance: end -->"];
-
-/** The document with a new block between its two marks. */
-export function withBlock(document: string, block: string): string {
+/** The document with a new block between the two marks of that name. */
+export function withBlock(document: string, block: string, name = "conformance"): string {
+  const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`];
   const [before, rest] = document.split(begin);
   const after = rest?.split(end)[1];
   if (before === undefined || after === undefined) {

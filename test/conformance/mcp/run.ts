@@ -1,7 +1,7 @@
 /**
  * `npm run conformance`: the official suite against the fixture and with the client, directly and through
- * `agent-relay proxy`, compared check by check. `-- --write` puts the table into docs/conformance.md, `-- --keep`
- * leaves the suite's files.
+ * `agent-relay proxy`, compared check by check, and the relay's own endpoint. `-- --write` puts the tables into
+ * docs/conformance.md, `-- --keep` leaves the suite's files, `-- --relay` asks the relay only.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,9 +10,15 @@ import { parseArgs } from "node:util";
 import { z } from "zod";
 import { firstLine, launch, type Program, stopAll, until } from "../../../examples/demo/programs.ts";
 import { waitingClock } from "../../../src/base/clock.ts";
+import { realRandom } from "../../../src/base/random.ts";
+import { createClient } from "../../../src/sdk/client.ts";
+import { mcpPath } from "../../../src/wire/api.ts";
+import { tokenHash, tokenText } from "../../../src/wire/token.ts";
+import { startRelayProcess } from "../../relay/relay-process.ts";
 import { scenarios } from "./client-scenarios.ts";
 import { allowedSchema, type Check, compare, judge, type Results, tally } from "./compare.ts";
 import { openHeaderPipe } from "./header-pipe.ts";
+import { judgeRelay, type RelayReport, reasonsSchema, relayTable } from "./relay-checks.ts";
 import { faults, type SuiteReport, table, withBlock } from "./report.ts";
 import {
   clientScenarios,
@@ -183,27 +189,80 @@ async function runAll(session: Session): Promise<SuiteReport[]> {
   return reports;
 }
 
-/** Prints the table and what is wrong; the exit code. */
-function conclude(reports: readonly SuiteReport[], seconds: number, write: boolean): number {
+/** The server suites against the relay's own endpoint, as an agent that may do everything an agent may. */
+async function relaySuites(session: Session): Promise<RelayReport[]> {
+  const relay = await startRelayProcess(join(session.folder, "relay"));
+  const reports: RelayReport[] = [];
+  try {
+    const secret = await agentToken(relay);
+    const pipe = await openHeaderPipe({ proxyUrl: `${relay.url}${mcpPath}`, secret });
+    for (const revision of revisions) {
+      const out = join(session.folder, `relay-${revision}`);
+      const given = ["server", "--url", pipe.url, "--requirements", revision, "-o", out];
+      // Its exit code says that something failed, which what does not apply does.
+      await session.suite.run(given, { forMs: serverSuiteMs, signal: session.signal });
+      reports.push(judgeRelay(revision, readResults(out), relayReasons()));
+    }
+    pipe.close();
+  } finally {
+    await relay.kill();
+  }
+  return reports;
+}
+
+async function agentToken(relay: { url: string; operatorToken: string }): Promise<string> {
+  const [runnerToken, token] = [
+    tokenText("runner", realRandom.bytes(32)),
+    tokenText("agent", realRandom.bytes(32)),
+  ];
+  const operator = createClient({ url: relay.url, token: () => relay.operatorToken });
+  const runner = createClient({ url: relay.url, token: () => runnerToken });
+  const facts = { agentName: "witness", provider: "exec", machine: "suite" };
+  await operator.enrolRunner({ ...facts, secretHash: tokenHash(runnerToken) });
+  await runner.mintAgentToken({ secretHash: tokenHash(token) });
+  return token;
+}
+
+function relayReasons() {
+  const list = readFileSync(join(import.meta.dir, "relay-reasons.json"), "utf8");
+  return reasonsSchema.parse(JSON.parse(list));
+}
+
+/** Prints the tables and what is wrong; the exit code. */
+function conclude(
+  { reports, relay }: { reports: readonly SuiteReport[]; relay: readonly RelayReport[] },
+  seconds: number,
+  write: boolean,
+): number {
   const list = readFileSync(join(import.meta.dir, "differences.json"), "utf8");
-  const allowed = allowedSchema.parse(JSON.parse(list));
-  const wrong = faults(
-    reports,
-    judge(
-      reports.flatMap(({ differences }) => differences),
-      allowed,
-    ),
+  // Where only the relay was asked there is nothing that could differ.
+  const allowed = reports.length === 0 ? [] : allowedSchema.parse(JSON.parse(list));
+  const judged = judge(
+    reports.flatMap(({ differences }) => differences),
+    allowed,
   );
+  const wrong = [
+    ...faults(reports, judged),
+    ...relay.flatMap((one) => one.faults.map((fault) => `relay · ${fault}`)),
+  ];
   const tools = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
-  const block = `${table(reports)}\n\n${tools.join(", ")}, Bun ${Bun.version}; ${allowed.length} differences allowed.`;
-  console.log(`${block}\n`);
+  const block =
+    reports.length === 0
+      ? ""
+      : `${table(reports)}\n\n${tools.join(", ")}, Bun ${Bun.version}; ${allowed.length} differences allowed.`;
+  const own = relayTable(relay, relayReasons());
+  console.log(`${block}\n\n${own}\n`);
   for (const line of wrong) console.log(`not ok  ${line}`);
   console.log(`${wrong.length === 0 ? "ok" : "not ok"}: ${wrong.length} faults, ${seconds.toFixed(0)} s`);
-  if (write) writeFileSync(document, withBlock(readFileSync(document, "utf8"), block));
+  if (write) {
+    const old = readFileSync(document, "utf8");
+    const text = reports.length === 0 ? old : withBlock(old, block);
+    writeFileSync(document, withBlock(text, own, "relay"));
+  }
   return wrong.length === 0 ? 0 : 1;
 }
 
-async function main(options: { write: boolean; keep: boolean }): Promise<number> {
+async function main(options: { write: boolean; keep: boolean; relay: boolean }): Promise<number> {
   const begun = waitingClock.monotonic();
   const stop = new AbortController();
   const cancel = waitingClock.after(totalMs, () => stop.abort());
@@ -215,8 +274,10 @@ async function main(options: { write: boolean; keep: boolean }): Promise<number>
   const programs: Program[] = [];
   try {
     const suite = await installSuite(stop.signal);
-    const reports = await runAll({ suite, folder, signal: stop.signal, programs });
-    return conclude(reports, (waitingClock.monotonic() - begun) / 1_000, options.write);
+    const session = { suite, folder, signal: stop.signal, programs };
+    const relay = await relaySuites(session);
+    const reports = options.relay ? [] : await runAll(session);
+    return conclude({ reports, relay }, (waitingClock.monotonic() - begun) / 1_000, options.write);
   } finally {
     cancel();
     await stopAll(
@@ -231,6 +292,10 @@ async function main(options: { write: boolean; keep: boolean }): Promise<number>
 
 const { values: options } = parseArgs({
   args: Bun.argv.slice(2),
-  options: { write: { type: "boolean", default: false }, keep: { type: "boolean", default: false } },
+  options: {
+    write: { type: "boolean", default: false },
+    keep: { type: "boolean", default: false },
+    relay: { type: "boolean", default: false },
+  },
 });
 process.exit(await main(options));
