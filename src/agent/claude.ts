@@ -1,6 +1,8 @@
 /** Claude Code. The MCP server is added to those that the person has; its secret is expanded from the environment. */
 import { agentEnvironment } from "./environment.ts";
-import { type LaunchPlan, type LaunchRequest, mcpServerName } from "./provider.ts";
+import { type LaunchPlan, type LaunchRequest, mcpServerName } from "./launch.ts";
+import { openNoSession } from "./no-session.ts";
+import type { Session, SessionOptions } from "./session.ts";
 
 export const name = "claude";
 
@@ -19,6 +21,11 @@ export function launch(request: LaunchRequest): LaunchPlan {
     command: [path, ...ours, ...(request.settings.args ?? []), ...request.args],
     env,
   };
+}
+
+/** The session of the started program. */
+export function openSession(options: SessionOptions): Session {
+  return openNoSession(options, launch);
 }
 
 function mcpArgument({ session, toolCallMs }: LaunchRequest): string {

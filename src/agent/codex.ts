@@ -1,6 +1,8 @@
 /** Codex. Settings go in by `-c` as TOML; the secret is named by its environment variable. */
 import { agentEnvironment } from "./environment.ts";
-import { type LaunchPlan, type LaunchRequest, mcpServerName } from "./provider.ts";
+import { type LaunchPlan, type LaunchRequest, mcpServerName } from "./launch.ts";
+import { openNoSession } from "./no-session.ts";
+import type { Session, SessionOptions } from "./session.ts";
 import { tomlString } from "./toml.ts";
 
 export const name = "codex";
@@ -19,6 +21,11 @@ export function launch(request: LaunchRequest): LaunchPlan {
     command: [path, ...ours, ...(request.settings.args ?? []), ...request.args],
     env,
   };
+}
+
+/** The session of the started program. */
+export function openSession(options: SessionOptions): Session {
+  return openNoSession(options, launch);
 }
 
 function mcpArguments({ session, toolCallMs, mcpStartMs }: LaunchRequest): string[] {

@@ -3,7 +3,7 @@
  * nothing that would make the agent believe it runs inside another agent's session.
  */
 import { tokenKind } from "../wire/token.ts";
-import type { LaunchRequest } from "./provider.ts";
+import type { LaunchRequest } from "./launch.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -1,6 +1,8 @@
 /** Any program. It finds the MCP endpoint in `AGENT_RELAY_MCP_URL` and the secret in `AGENT_RELAY_SESSION_TOKEN`. */
 import { agentEnvironment } from "./environment.ts";
-import type { LaunchPlan, LaunchRequest } from "./provider.ts";
+import type { LaunchPlan, LaunchRequest } from "./launch.ts";
+import { openNoSession } from "./no-session.ts";
+import type { Session, SessionOptions } from "./session.ts";
 
 export const name = "exec";
 
@@ -14,4 +16,9 @@ export function launch(request: LaunchRequest): LaunchPlan {
   const path = request.find(program, env.PATH ?? "", request.cwd);
   if (typeof path !== "string") return { status: "refused", reason: path.error.message };
   return { status: "ready", command: [path, ...rest], env };
+}
+
+/** The session of the started program. */
+export function openSession(options: SessionOptions): Session {
+  return openNoSession(options, launch);
 }

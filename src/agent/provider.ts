@@ -1,65 +1,25 @@
 /**
  * The contract of a provider: the program behind an agent. A provider is one file with the same exports as its twins.
- * It is pure: from what is known about the session to the command and environment that start the program. A secret is
- * only ever in the environment, never in the command, which every user of the machine can read.
+ * `launch` is pure: from what is known about the session to the command and environment that start the program;
+ * `openSession` drives what was started. Their words are in launch.ts and session.ts.
  */
+import type { LaunchPlan, LaunchRequest, ProviderName } from "./launch.ts";
+import type { Session, SessionOptions } from "./session.ts";
 
-export const providerNames = ["claude", "codex", "exec"] as const;
-export type ProviderName = (typeof providerNames)[number];
-
-/** The MCP server's name in every provider: tools are shown to the model under it. */
-export const mcpServerName = "agent-relay";
-
-/** What the profile lets this product add to the provider. A feature that a provider lacks is left out. */
-export type RelayFeatures = { mcp: boolean; skills: boolean; statusLine: boolean; hooks: boolean };
-
-/** Settings for a provider from the machine's own configuration, by profile name; never from the relay. */
-export type ProviderSettings = {
-  /** Another program than the one on PATH: a name, or a path. */
-  program?: string | undefined;
-  /** Arguments before the person's own. */
-  args?: readonly string[] | undefined;
-  /** Added to the environment; names that belong to this product are left out. */
-  env?: Readonly<Record<string, string>> | undefined;
-};
-
-/** What the agent may know about its session; becomes its environment. */
-export type SessionFacts = {
-  /** The only MCP endpoint the agent ever sees. */
-  mcpUrl: string;
-  /** The endpoint's secret (in direct mode the scoped token) and the variable that carries it. */
-  sessionToken: { name: string; value: string };
-  agentName: string;
-  relayUrl: string;
-  /** How the agent's actions are approved, for the agent to know. */
-  approval: string;
-  token: { jti: string; profile: string; expiresAt: string };
-  workspaceMode: "shared" | "isolated";
-};
-
-export type LaunchRequest = {
-  session: SessionFacts;
-  features: RelayFeatures;
-  settings: ProviderSettings;
-  /** What the person wrote after `--`. */
-  args: readonly string[];
-  cwd: string;
-  /** The scrubbed environment to build on. */
-  environment: Readonly<Record<string, string>>;
-  /** Where a program is, or why it cannot be started. `searchPath` is the child's own PATH. */
-  find(program: string, searchPath: string, cwd: string): string | { error: Error };
-  /** How long the agent waits for a tool call, and for the first answer of the endpoint; ms. */
-  toolCallMs: number;
-  mcpStartMs: number;
-};
-
-/** How to start the program, or why it cannot be: a sentence with what to do. */
-export type LaunchPlan =
-  | { status: "ready"; command: readonly string[]; env: Record<string, string> }
-  | { status: "refused"; reason: string };
+export {
+  type LaunchPlan,
+  type LaunchRequest,
+  mcpServerName,
+  type ProviderName,
+  type ProviderSettings,
+  providerNames,
+  type RelayFeatures,
+  type SessionFacts,
+} from "./launch.ts";
 
 /** What each provider's file exports. */
 export interface Provider {
   readonly name: ProviderName;
   launch(request: LaunchRequest): LaunchPlan;
+  openSession(options: SessionOptions): Session;
 }
