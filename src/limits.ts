@@ -186,6 +186,8 @@ export const limits = {
   replyOverdueMs: hour,
   /** Obligations that one transaction takes a step further; writes wait for it meanwhile. */
   obligationStepsMax: 500,
+  /** Obligations are looked after again this long after the store failed. */
+  obligationRetryMs: minute,
   /** Obligations of one answer, reminders shown with the unread messages, and characters shown of a message. */
   outstandingMax: 100,
   remindersShownMax: 10,
@@ -263,6 +265,8 @@ export const limits = {
   /** An agent may wait this long for one tool call, and for its first answer from the proxy. */
   agentToolCallMs: 300 * second,
   agentMcpStartMs: 20 * second,
+  /** A provider answers within this time whether it has taken a text; Claude Code confirms at its next safe point. */
+  injectMs: 10 * second,
   /** A session's scratch folder whose owner was never recorded is swept after this time. */
   scratchUnownedMs: minute,
   /** Shutdown of the pump and of whole processes on SIGTERM. */
