@@ -36,6 +36,19 @@ export function openSqlite(options: SqliteOptions): Database {
   }
 }
 
+/** Opens a database that nobody writes to, for looking into it: nothing is made, changed or locked. */
+export function readSqlite(path: string): Database {
+  const database = new Database(path, { readonly: true, strict: true });
+  database.run("PRAGMA trusted_schema = OFF");
+  return database;
+}
+
+/** Flushes a file and the entry of its name. */
+export function syncFile(path: string): void {
+  syncPath(path);
+  syncPath(dirname(path));
+}
+
 /** True for SQLITE_BUSY and SQLITE_LOCKED. */
 export function isBusy(error: unknown): boolean {
   return error instanceof Error && /database is locked|SQLITE_BUSY|SQLITE_LOCKED/.test(`${error.message}`);
@@ -74,19 +87,19 @@ function prepareFile(path: string): void {
   const folder = dirname(path);
   const made = !existsSync(folder);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  if (made) syncFolder(dirname(folder));
+  if (made) syncPath(dirname(folder));
   if (existsSync(path)) {
     if (lstatSync(path).isSymbolicLink())
       throw new Error(`Open ${path}: it is a symbolic link, a file was wanted`);
   } else {
     closeSync(openSync(path, "wx", 0o600));
-    syncFolder(folder);
+    syncPath(folder);
   }
   chmodSync(path, 0o600);
 }
 
-function syncFolder(folder: string): void {
-  const handle = openSync(folder, "r");
+function syncPath(path: string): void {
+  const handle = openSync(path, "r");
   try {
     fsyncSync(handle);
   } finally {

@@ -19,6 +19,11 @@ export interface ServiceVerbs {
   counts(): Promise<StoreCounts>;
   /** Forgets outcomes older than the window and expired agent tokens, in bounded steps; how many rows went. */
   prune(now: number, keyWindowMs: number): Promise<number>;
+  /**
+   * Writes a compact copy of everything into a new private file, complete or not at all. Other verbs wait meanwhile.
+   * Its size, bytes.
+   */
+  backup(file: string): Promise<number>;
   /** Ends after the running transactions; later calls throw. */
   close(): Promise<void>;
 }
