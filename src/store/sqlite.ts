@@ -116,6 +116,10 @@ function storeOver(client: WorkerClient<StoreMethods>, identity: StoreIdentity):
         if (step === 0) return gone;
       }
     },
+    async backup(file) {
+      await call("beginBackup", file);
+      return call("endBackup", null);
+    },
     close() {
       closed ??= client.call("close", null).finally(() => client.close());
       return closed;

@@ -2,12 +2,14 @@
  * The thread that owns the relay's SQLite database. Its only connection lives here, and all SQL is in the files
  * beside it; calls that arrive together share one commit, and are answered after it.
  */
+import type { Database } from "bun:sqlite";
 import { openSqlite } from "../base/sqlite.ts";
 import { serveWorker } from "../base/worker.ts";
 import { type Group, groupCommit } from "./group.ts";
 import { migrate } from "./migrate.ts";
 import { agentVerbs } from "./sqlite/agents.ts";
 import { auditVerbs } from "./sqlite/audit.ts";
+import { writeBackup } from "./sqlite/backup.ts";
 import { quarantineVerbs } from "./sqlite/brakes.ts";
 import { insightVerbs } from "./sqlite/insights.ts";
 import { messageVerbs } from "./sqlite/messages.ts";
@@ -20,7 +22,7 @@ import { readIdentity, upkeepVerbs } from "./sqlite/upkeep.ts";
 import type { RelayStore, StoreIdentity } from "./store.ts";
 
 /** The verbs of the contract that are calls into this thread. */
-export type VerbName = Exclude<keyof RelayStore, "identity" | "close">;
+export type VerbName = Exclude<keyof RelayStore, "identity" | "close" | "backup">;
 type Arguments<Name extends VerbName> = Parameters<RelayStore[Name]>;
 type Answer<Name extends VerbName> = Awaited<ReturnType<RelayStore[Name]>>;
 
@@ -30,10 +32,14 @@ export type OpenArguments = { path: string; relayId: string; now: number };
 export type StoreMethods = {
   open: (options: OpenArguments) => StoreIdentity;
   close: (nothing: null) => void;
+  /** Asks for a backup: it is written after this group, because it cannot be part of a transaction. */
+  beginBackup: (file: string) => void;
+  /** What became of it. */
+  endBackup: (nothing: null) => number;
 } & { [Name in VerbName]: (args: Arguments<Name>) => Answer<Name> };
 
 type Verbs = { [Name in VerbName]: (...args: Arguments<Name>) => Answer<Name> };
-type Opened = { group: Group; verbs: Verbs; close(): void };
+type Opened = { database: Database; group: Group; verbs: Verbs; close(): void };
 
 serve();
 
@@ -47,6 +53,7 @@ function serve(): void {
       const { group, verbs } = opened;
       return group.call(() => verbs[name](...args));
     };
+  const backup = backupJob();
   const methods: StoreMethods = {
     open(options) {
       const { identity, ...rest } = openDatabase(options);
@@ -56,6 +63,8 @@ function serve(): void {
     close() {
       closing = true;
     },
+    beginBackup: backup.ask,
+    endBackup: backup.take,
     createOperator: verb("createOperator"),
     addToken: verb("addToken"),
     mintToken: verb("mintToken"),
@@ -114,6 +123,7 @@ function serve(): void {
       return;
     }
     opened.group.all(runs);
+    backup.run(opened.database);
     if (!closing) return;
     opened.close();
     opened = undefined;
@@ -142,9 +152,35 @@ function openDatabase(options: OpenArguments): Opened & { identity: StoreIdentit
       ...auditVerbs(database),
     };
     // Finalizes every statement too: a statement that is left keeps the file and its lock.
-    return { identity, group: groupCommit(database), verbs, close: () => database.close(true) };
+    return { identity, database, group: groupCommit(database), verbs, close: () => database.close(true) };
   } catch (error) {
     database.close(true);
     throw error;
   }
+}
+
+/** The one backup that is asked for: written between two groups, its outcome kept until it is asked for. */
+function backupJob() {
+  let asked: string | undefined;
+  let outcome: { size: number } | { error: unknown } | undefined;
+  return {
+    ask(file: string): void {
+      asked = file;
+      outcome = undefined;
+    },
+    run(database: Database): void {
+      if (asked === undefined) return;
+      try {
+        outcome = { size: writeBackup(database, asked) };
+      } catch (error) {
+        outcome = { error };
+      }
+      asked = undefined;
+    },
+    take(): number {
+      if (outcome === undefined) throw new Error("End a backup: none was begun");
+      if ("error" in outcome) throw outcome.error;
+      return outcome.size;
+    },
+  };
 }

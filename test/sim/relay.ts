@@ -37,7 +37,7 @@ export const relayPort = 4850;
 export type RelayPatch = { batch?(batch: WriteBatch): WriteBatch; fencesAtOpening?: boolean };
 export type RelayParts = { clock: SimClock; chance: Chance; ledger: Ledger; patch: RelayPatch };
 
-type Verbs = Omit<RelayStore, "identity" | "close">;
+type Verbs = Omit<RelayStore, "identity" | "close" | "backup">;
 type Committed = { messageId: string; sender: string; body: string; recipient: string };
 
 export class SimRelay {
@@ -236,7 +236,7 @@ export class SimRelay {
         queue.push({ run, fail: reject, done: () => settle() });
         if (queue.length === 1) clock.after(chance.between(0.2, 3), flush);
       });
-    return { identity: this.#identity, ...this.#async(call), close: async () => {} };
+    return { identity: this.#identity, ...this.#async(call), close: async () => {}, backup: async () => 0 };
   }
 
   #async(call: <Value>(work: () => Value) => Promise<Value>): Verbs {
