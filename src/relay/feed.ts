@@ -164,7 +164,7 @@ class Feed {
 
   #page(afterSeq: number, limit: number): Promise<InboxPage> {
     const { agentId } = this.#principal;
-    return this.#relay.store.readInbox({ agentId, afterSeq, unread: false, limit });
+    return this.#relay.store.readInbox({ agentId, afterSeq, unread: false, limit, marksRedelivered: true });
   }
 
   #send(event: FeedEvent, seq?: number): void {

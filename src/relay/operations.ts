@@ -1,12 +1,19 @@
 /** Every row of the operation table and the function that does it: a missing one does not compile. */
 import type { OperationName } from "../wire/api.ts";
-import { listAgents } from "./operations/agents.ts";
+import { assignProfile, listAgents, removeAgent } from "./operations/agents.ts";
+import { quarantineAgent, releaseAgent } from "./operations/brakes.ts";
+import { joinChannel, leaveChannel, listChannelMembers, listChannels } from "./operations/channels.ts";
+import { listInsightKinds, listInsights, reportInsight, setInsightKind } from "./operations/insights.ts";
 import { deliverRecords, findOutcomes, openLane } from "./operations/lanes.ts";
 import { acknowledgeInbox, readInbox, sendMessage } from "./operations/messages.ts";
+import { declineObligation, listObligations } from "./operations/obligations.ts";
 import type { Operation } from "./operations/operation.ts";
+import { getMessageStatus, getThread, reportReceipts, searchMessages } from "./operations/past.ts";
+import { reportPresence } from "./operations/presence.ts";
+import { getProfile, listProfiles, removeProfile, setProfile } from "./operations/profiles.ts";
 import { getRelay, getStatus } from "./operations/relay.ts";
 import { enrolRunner, mintAgentToken } from "./operations/runners.ts";
-import { createToken, listTokens, revokeToken } from "./operations/tokens.ts";
+import { createToken, listTokens, renewToken, revokeToken } from "./operations/tokens.ts";
 
 export const operations: { readonly [Name in OperationName]: Operation<Name> } = {
   getRelay,
@@ -18,9 +25,33 @@ export const operations: { readonly [Name in OperationName]: Operation<Name> } =
   sendMessage,
   readInbox,
   acknowledgeInbox,
+  reportReceipts,
+  getMessageStatus,
+  getThread,
+  searchMessages,
+  listChannels,
+  listChannelMembers,
+  joinChannel,
+  leaveChannel,
   listAgents,
+  removeAgent,
+  assignProfile,
+  listProfiles,
+  getProfile,
+  setProfile,
+  removeProfile,
   createToken,
+  renewToken,
   listTokens,
   revokeToken,
   getStatus,
+  listObligations,
+  declineObligation,
+  quarantineAgent,
+  releaseAgent,
+  reportPresence,
+  reportInsight,
+  listInsights,
+  listInsightKinds,
+  setInsightKind,
 };

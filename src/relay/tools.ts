@@ -1,13 +1,19 @@
 /** The relay's MCP tools: one function per row of the tool table. What they give back belongs to no era. */
 import { ProtocolError, ProtocolErrorCode } from "@modelcontextprotocol/server";
-import { limits } from "../limits.ts";
 import type { ErrorCode } from "../wire/error.ts";
 import { asId, type IdempotencyKey } from "../wire/id.ts";
-import { messageText } from "../wire/message.ts";
 import { type NeutralResult, operationResult, receiptSchema } from "../wire/receipt.ts";
 import { argumentFault, type ToolInput, type ToolName, type ToolOutput, toolTable } from "../wire/tools.ts";
 import { type AgentPrincipal, type Principal, requireAgent } from "./access.ts";
-import { acknowledge, readPage } from "./inbox.ts";
+import {
+  checkMessages,
+  getThread,
+  joinChannelTool,
+  leaveChannelTool,
+  listChannels,
+  messageStatusTool,
+  searchTool,
+} from "./message-tools.ts";
 import { type Relay, timeText } from "./relay.ts";
 import { applyLive } from "./writes.ts";
 
@@ -21,7 +27,13 @@ const tools: { readonly [Name in ToolName]: Tool<Name> } = {
   relay_send_message: (context, input) => write(context, "relay_send_message", input),
   relay_reply: (context, input) => write(context, "relay_reply", input),
   relay_check_messages: checkMessages,
+  relay_get_thread: getThread,
+  relay_search_messages: searchTool,
+  relay_message_status: messageStatusTool,
   relay_operation_status: operationStatus,
+  relay_join_channel: joinChannelTool,
+  relay_leave_channel: leaveChannelTool,
+  relay_list_channels: listChannels,
   relay_list_agents: listAgents,
 };
 
@@ -54,27 +66,6 @@ async function write(
   const named = key ?? (idempotencyKey === undefined ? undefined : asId<IdempotencyKey>(idempotencyKey));
   const { result } = await applyLive(relay, by, { tool, arguments: given, key: named });
   return result;
-}
-
-async function checkMessages(
-  { relay, by }: Context,
-  input: ToolInput<"relay_check_messages">,
-): Promise<NeutralResult> {
-  if (input.seenSeq !== undefined) await acknowledge(relay, by.agentId, input.seenSeq);
-  const { messages, more } = await readPage(relay, {
-    agentId: by.agentId,
-    afterSeq: 0,
-    unread: true,
-    limit: input.limit ?? limits.inboxPageDefault,
-  });
-  const last = messages.at(-1)?.seq;
-  const words = [
-    ...messages.map(messageText),
-    last === undefined ? "No unread messages." : `When you have handled these, pass seenSeq: ${last}.`,
-    ...(more ? ["There are more unread messages."] : []),
-  ];
-  const structuredContent: ToolOutput<"relay_check_messages"> = { messages, notices: [], more };
-  return { content: [{ type: "text", text: words.join("\n\n") }], structuredContent };
 }
 
 async function operationStatus(

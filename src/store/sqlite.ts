@@ -85,6 +85,7 @@ function storeOver(client: WorkerClient<StoreMethods>, identity: StoreIdentity):
     joinChannel: (...args) => call("joinChannel", args),
     leaveChannel: (...args) => call("leaveChannel", args),
     listChannels: (...args) => call("listChannels", args),
+    channelsOf: (...args) => call("channelsOf", args),
     channelMembers: (...args) => call("channelMembers", args),
     // What was committed before is taken into the search first, by steps between which writes go on.
     async searchMessages(...args) {

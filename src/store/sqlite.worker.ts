@@ -98,6 +98,7 @@ function serve(): void {
     joinChannel: verb("joinChannel"),
     leaveChannel: verb("leaveChannel"),
     listChannels: verb("listChannels"),
+    channelsOf: verb("channelsOf"),
     channelMembers: verb("channelMembers"),
     counts: verb("counts"),
     stepObligations: verb("stepObligations"),

@@ -5,12 +5,19 @@
 import { z } from "zod";
 import type { Scope } from "./scope.ts";
 import { agentTools } from "./tools/agents.ts";
+import { channelTools } from "./tools/channels.ts";
 import { messageTools } from "./tools/messages.ts";
+import { obligationTools } from "./tools/obligations.ts";
 import type { ToolRow } from "./tools/row.ts";
 
 export type { ShownWhen, ToolRow } from "./tools/row.ts";
 
-export const toolTable = { ...messageTools, ...agentTools } as const satisfies Record<string, ToolRow>;
+export const toolTable = {
+  ...messageTools,
+  ...channelTools,
+  ...agentTools,
+  ...obligationTools,
+} as const satisfies Record<string, ToolRow>;
 
 export type ToolName = keyof typeof toolTable;
 

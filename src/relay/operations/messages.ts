@@ -4,7 +4,7 @@ import type { Agent } from "../../store/store.ts";
 import { RelayError } from "../../wire/error.ts";
 import { asId } from "../../wire/id.ts";
 import { type Principal, requireAgent } from "../access.ts";
-import { acknowledge, readPage } from "../inbox.ts";
+import { acknowledge } from "../inbox.ts";
 import type { Relay } from "../relay.ts";
 import { applyLive } from "../writes.ts";
 import { known, type Operation } from "./operation.ts";
@@ -23,7 +23,7 @@ export const sendMessage: Operation<"sendMessage"> = async (relay, input, by) =>
 
 export const readInbox: Operation<"readInbox"> = async (relay, input, by) => {
   const agent = await ownerOf(relay, known(by), input.agent);
-  const { messages, more, acknowledgedSeq } = await readPage(relay, {
+  const { messages, more, acknowledgedSeq } = await relay.store.readInbox({
     agentId: agent.id,
     afterSeq: input.afterSeq ?? 0,
     unread: input.unread ?? false,

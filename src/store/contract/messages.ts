@@ -4,6 +4,7 @@ import type { LaneOutcome, LaneRecord } from "../../wire/lane.ts";
 import type { Message, PastMessage } from "../../wire/message.ts";
 import type { ReportedStage, Stage } from "../../wire/receipt.ts";
 import type { Scope } from "../../wire/scope.ts";
+import type { ObligationChange } from "./obligations.ts";
 
 /** One write of a principal: the same whether it came in a batch or by a live call. */
 export type Write = LaneRecord & { key: IdempotencyKey; messageId: MessageId };
@@ -29,6 +30,8 @@ export type WriteBatchResult =
       status: "applied";
       outcomes: LaneOutcome[] /** Agents whose inbox grew, each once. */;
       woken: AgentId[];
+      /** What the writes did to obligations, in their order; absent when nothing. */
+      obligations?: ObligationChange[];
     }
   | Fenced
   | { status: "sender_removed" };
@@ -135,6 +138,8 @@ export interface MessageVerbs {
   leaveChannel(name: string, agentId: AgentId): Promise<boolean>;
   /** All channels by name. */
   listChannels(): Promise<Channel[]>;
+  /** Names of the channels that an agent is in. */
+  channelsOf(agentId: AgentId): Promise<string[]>;
   /** Who is in a channel, by name; undefined when there is none. */
   channelMembers(name: string): Promise<ChannelMember[] | undefined>;
 

@@ -15,14 +15,14 @@ CREATE TABLE messages (
   reply_to TEXT,
   forward_of TEXT,
   -- How often what it carries was passed on.
-  hops INTEGER NOT NULL CHECK (hops >= 0),
-  urgent INTEGER NOT NULL CHECK (urgent IN (0, 1)),
+  hops INTEGER NOT NULL DEFAULT 0 CHECK (hops >= 0),
+  urgent INTEGER NOT NULL DEFAULT 0 CHECK (urgent IN (0, 1)),
   late INTEGER NOT NULL CHECK (late IN (0, 1)),
   body TEXT NOT NULL,
   created_at INTEGER NOT NULL
 ) STRICT;
-INSERT INTO messages (id, sender_id, recipient, thread_id, reply_to, hops, urgent, late, body, created_at)
-  SELECT id, sender_id, recipient, thread_id, reply_to, 0, 0, late, body, created_at FROM messages_before
+INSERT INTO messages (id, sender_id, recipient, thread_id, reply_to, late, body, created_at)
+  SELECT id, sender_id, recipient, thread_id, reply_to, late, body, created_at FROM messages_before
   ORDER BY rowid;
 DROP TABLE messages_before;
 CREATE INDEX messages_by_thread ON messages (thread_id);

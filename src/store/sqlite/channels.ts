@@ -31,6 +31,9 @@ function channelStatements(database: Database) {
          (SELECT count(*) FROM channel_members m WHERE m.channel = c.name) AS members
        FROM channels c ORDER BY c.name`,
     ),
+    of: database.prepare<{ name: string }, [string]>(
+      "SELECT channel AS name FROM channel_members WHERE agent_id = ?1 ORDER BY channel",
+    ),
     members: database.prepare<ChannelMember, [string]>(
       `SELECT a.id, a.name, c.joined_at AS joinedAt
        FROM channel_members c CROSS JOIN agents a ON a.id = c.agent_id
@@ -62,6 +65,7 @@ export function channelVerbs(database: Database) {
       return left;
     },
     listChannels: (): Channel[] => statements.all.all(),
+    channelsOf: (agentId: AgentId): string[] => statements.of.all(agentId).map(({ name }) => name),
     channelMembers(name: string): ChannelMember[] | undefined {
       const members = membersOf(name);
       return members.length === 0 ? undefined : members;

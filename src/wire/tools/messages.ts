@@ -2,9 +2,15 @@
 import { z } from "zod";
 import { limits } from "../../limits.ts";
 import { isIdempotencyKey } from "../id.ts";
-import { messageSchema, priorities } from "../message.ts";
-import { noticeSchema, operationStatusSchema, receiptSchema } from "../receipt.ts";
+import { messageSchema, pastMessageSchema, priorities } from "../message.ts";
+import { messageStatusSchema, noticeSchema, operationStatusSchema, receiptSchema } from "../receipt.ts";
 import { body, data, idempotencyKey, type ToolRow } from "./row.ts";
+
+const before = z.uuid().optional().describe("Only messages older than this one: the oldest you were shown");
+const pastPage = z.object({
+  messages: z.array(pastMessageSchema),
+  more: z.boolean().describe("There are older ones: ask with `before`"),
+});
 
 export const messageTools = {
   relay_send_message: {
@@ -29,6 +35,10 @@ export const messageTools = {
         .boolean()
         .optional()
         .describe("True when you need an answer: the recipient, one agent, then owes one"),
+      replyBy: z.iso
+        .datetime()
+        .optional()
+        .describe("By when you need the answer (ISO 8601, UTC); expectsReply goes without saying then"),
       priority: z
         .enum(priorities)
         .optional()
@@ -84,6 +94,69 @@ export const messageTools = {
       notices: z.array(noticeSchema).describe("What became of your own earlier writes"),
       more: z.boolean().describe("There are more unread messages than these"),
     }),
+  },
+  relay_get_thread: {
+    title: "Read a thread",
+    description:
+      "The messages of a thread that you sent or got, oldest first; the newest ones when there are more. " +
+      `Reading changes nothing. ${data}`,
+    scope: "message:read",
+    buffered: false,
+    drainFirst: false,
+    shownWhen: "always",
+    readOnly: true,
+    input: z.strictObject({
+      threadId: z.uuid().describe("Id of the thread, from a message or a receipt"),
+      before,
+      limit: z
+        .number()
+        .int()
+        .min(1)
+        .max(limits.inboxPageMax)
+        .optional()
+        .describe("At most this many; 50 by default"),
+    }),
+    output: pastPage,
+  },
+  relay_search_messages: {
+    title: "Search messages",
+    description:
+      "Messages that you sent or got whose text has all the words, newest first; without a query the newest that " +
+      `you got. Only the beginning of a long text is shown. ${data}`,
+    scope: "message:read",
+    buffered: false,
+    drainFirst: false,
+    shownWhen: "always",
+    readOnly: true,
+    input: z.strictObject({
+      query: z
+        .string()
+        .max(1_000)
+        .optional()
+        .describe("Words that must all be in the text; whole words, in any order and case"),
+      before,
+      limit: z
+        .number()
+        .int()
+        .min(1)
+        .max(limits.inboxPageMax)
+        .optional()
+        .describe("At most this many; 20 by default"),
+    }),
+    output: pastPage,
+  },
+  relay_message_status: {
+    title: "How far a message has got",
+    description:
+      "For a message you sent: how far it has got at each recipient. stored: the relay has it; handed: the " +
+      "recipient's machine has it; injected: the agent's program took it; read: the agent has seen it; replied.",
+    scope: "message:send",
+    buffered: false,
+    drainFirst: false,
+    shownWhen: "always",
+    readOnly: true,
+    input: z.strictObject({ messageId: z.uuid().describe("From the receipt of the message") }),
+    output: messageStatusSchema,
   },
   relay_operation_status: {
     title: "What became of a call",
