@@ -236,6 +236,9 @@ export const limits = {
   /** Requests a token may make in the long run and at once: a wild loop is stopped, a runner after an outage is not. */
   requestsPerSecond: 50,
   requestsBurst: 500,
+  /** Whoever asks for a backup waits this long for it, then asks again; so many are remembered. */
+  backupWaitMs: 5 * second,
+  backupsKnownMax: 16,
   /** An operation or tool of the relay is answered within this time; the slowest waits for a commit. */
   operationMs: 20 * second,
   /** Counts over whole tables that took this long are kept for so many times what they took: anybody may ask. */

@@ -3,12 +3,16 @@ import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { RelayStore } from "../store/store.ts";
 import { createAudit } from "./audit.ts";
+import { createBackups } from "./backup.ts";
 import { keptCounts } from "./gauges.ts";
 import { createMetrics } from "./metrics.ts";
 import { createRefusals } from "./refusals.ts";
 import type { Relay } from "./relay.ts";
 
-export type Observers = Pick<Relay, "audit" | "metrics" | "refusals" | "counts" | "residentBytes">;
+export type Observers = Pick<
+  Relay,
+  "audit" | "backups" | "metrics" | "refusals" | "counts" | "residentBytes"
+>;
 
 /**
  * The observers of a relay.
@@ -19,8 +23,10 @@ export function createObservers(options: {
   clock: Clock;
   log: Log;
   residentBytes?: () => number;
+  /** The private folder for backups; without it none can be made. */
+  backupFolder?: () => string;
 }): Observers {
-  const { store, clock, log, residentBytes = () => 0 } = options;
+  const { store, clock, log, residentBytes = () => 0, backupFolder = noFolder } = options;
   const metrics = createMetrics();
   const audit = createAudit({
     store,
@@ -33,6 +39,7 @@ export function createObservers(options: {
   return {
     metrics,
     audit,
+    backups: createBackups({ store, clock, log, audit, folder: backupFolder }),
     refusals: createRefusals({ audit, clock }),
     counts: keptCounts(
       () => store.counts(),
@@ -40,4 +47,8 @@ export function createObservers(options: {
     ),
     residentBytes,
   };
+}
+
+function noFolder(): never {
+  throw new Error("Make a backup: this relay has no folder for it");
 }

@@ -5,9 +5,11 @@ import type { Random } from "../base/random.ts";
 import type { RelayStore } from "../store/store.ts";
 import type { Access } from "./access.ts";
 import type { Audit } from "./audit.ts";
+import type { Backups } from "./backup.ts";
 import type { KeptCounts } from "./gauges.ts";
 import type { Hub } from "./hub.ts";
 import type { Metrics } from "./metrics.ts";
+import type { ObligationTimer } from "./obligation-timer.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Streams } from "./streams.ts";
 
@@ -16,8 +18,11 @@ export type Relay = {
   readonly access: Access;
   readonly hub: Hub;
   readonly streams: Streams;
+  /** Keeps the time of replies that are owed. */
+  readonly obligations: ObligationTimer;
   /** Writes down who did what; resolves once it is durable, never rejects. */
   readonly audit: Audit;
+  readonly backups: Backups;
   readonly metrics: Metrics;
   /** Counts refusals and writes them into the audit log, bounded. */
   readonly refusals: Refusals;
