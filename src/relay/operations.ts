@@ -13,6 +13,7 @@ import { reportPresence } from "./operations/presence.ts";
 import { getProfile, listProfiles, removeProfile, setProfile } from "./operations/profiles.ts";
 import { getRelay, getStatus } from "./operations/relay.ts";
 import { enrolRunner, mintAgentToken } from "./operations/runners.ts";
+import { getBackup, listAudit, makeBackup } from "./operations/service.ts";
 import { createToken, listTokens, renewToken, revokeToken } from "./operations/tokens.ts";
 
 export const operations: { readonly [Name in OperationName]: Operation<Name> } = {
@@ -45,6 +46,9 @@ export const operations: { readonly [Name in OperationName]: Operation<Name> } =
   listTokens,
   revokeToken,
   getStatus,
+  listAudit,
+  makeBackup,
+  getBackup,
   listObligations,
   declineObligation,
   quarantineAgent,
