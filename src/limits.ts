@@ -168,6 +168,8 @@ export const limits = {
   searchWordsMax: 16,
   searchPageDefault: 20,
   searchBodyCharactersMax: 1_000,
+  /** Messages of which a runner still has to say that it has them. */
+  handedWaitingMax: 10_000,
   /** Rows that one transaction of the store forgets: writes wait for it meanwhile. */
   pruneRowsMax: 2_000,
   /** Feed: keepalive, and streams per principal. */

@@ -128,7 +128,11 @@ export async function openParts(options: RunnerOptions): Promise<Parts> {
     log: log.with({ part: "token" }),
   });
   const acknowledge = acknowledger(
-    (seq) => relay.acknowledgeInbox({ agent: credential.agentName, seq }),
+    {
+      seen: (seq) => relay.acknowledgeInbox({ agent: credential.agentName, seq }),
+      handed: (messageIds) =>
+        relay.reportReceipts({ agent: credential.agentName, stage: "handed", messageIds }),
+    },
     log.with({ part: "inbox" }),
   );
   parts = {

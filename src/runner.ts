@@ -230,7 +230,10 @@ async function followRelay(parts: Parts): Promise<void> {
     },
   });
   for await (const { event } of feed) {
-    if (event.type === "message") directory.addMessage(event.message);
+    if (event.type === "message") {
+      directory.addMessage(event.message);
+      acknowledge.handed(event.message.id);
+    }
     if (event.type !== "changed") continue;
     if (event.subject === "agents") void refreshDirectory(parts);
     if (event.subject === "token" || event.subject === "profile") void tokens.refresh();
