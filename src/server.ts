@@ -16,6 +16,7 @@ import { doorOf } from "./relay/door.ts";
 import { createHandler, type Handler } from "./relay/handler.ts";
 import { createHub } from "./relay/hub.ts";
 import { createMcpEndpoint, type McpEndpoint } from "./relay/mcp.ts";
+import { keepObligations } from "./relay/obligation-timer.ts";
 import { createObservers } from "./relay/observers.ts";
 import { problemResponse } from "./relay/problem.ts";
 import type { Relay } from "./relay/relay.ts";
@@ -131,6 +132,7 @@ function assemble(store: RelayStore, world: World & { version: string; port: num
       });
     },
   });
+  const observers = createObservers({ store, clock, log, residentBytes: () => process.memoryUsage.rss() });
   const relay: Relay = {
     store,
     hub,
@@ -140,7 +142,8 @@ function assemble(store: RelayStore, world: World & { version: string; port: num
     version,
     access: createAccess({ store, clock }),
     streams: createStreams(clock),
-    ...createObservers({ store, clock, log, residentBytes: () => process.memoryUsage.rss() }),
+    ...observers,
+    obligations: keepObligations({ store, hub, audit: observers.audit, clock, log }),
     startedAt: clock.now(),
   };
   const mcp = createMcpEndpoint(relay);
@@ -209,6 +212,7 @@ async function shutDown(
   await listener.close(limits.pumpFlushMs);
   await mcp.close();
   relay.hub.close();
+  await relay.obligations.close();
   await relay.store.close();
   relay.log.info("The relay has stopped");
 }

@@ -7,6 +7,8 @@ import type { ToolInput, ToolName, ToolOutput } from "../wire/tools.ts";
 import type { AgentPrincipal } from "./access.ts";
 import { joinChannel, leaveChannel } from "./channels.ts";
 import { acknowledge } from "./inbox.ts";
+import { reminderWords } from "./obligation-tools.ts";
+import { remindersOf } from "./obligations.ts";
 import { messageStatus, readThread, searchMessages } from "./past.ts";
 import type { Relay } from "./relay.ts";
 
@@ -19,9 +21,11 @@ export const checkMessages: Tool<"relay_check_messages"> = async ({ relay, by },
     agentId: by.agentId,
     limit: input.limit ?? limits.inboxPageDefault,
   });
+  const reminders = await remindersOf(relay, by.agentId);
   const last = messages.at(-1)?.seq;
-  const structuredContent: ToolOutput<"relay_check_messages"> = { messages, notices: [], more };
+  const structuredContent: ToolOutput<"relay_check_messages"> = { messages, notices: [], reminders, more };
   return told(structuredContent, [
+    ...reminderWords(reminders),
     ...messages.map(messageText),
     last === undefined ? "No unread messages." : `When you have handled these, pass seenSeq: ${last}.`,
     ...(more ? ["There are more unread messages."] : []),

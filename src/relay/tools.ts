@@ -14,6 +14,8 @@ import {
   messageStatusTool,
   searchTool,
 } from "./message-tools.ts";
+import { declineTool, outstandingTool } from "./obligation-tools.ts";
+import { type Standing, standings } from "./presence.ts";
 import { type Relay, timeText } from "./relay.ts";
 import { applyLive } from "./writes.ts";
 
@@ -35,6 +37,8 @@ const tools: { readonly [Name in ToolName]: Tool<Name> } = {
   relay_leave_channel: leaveChannelTool,
   relay_list_channels: listChannels,
   relay_list_agents: listAgents,
+  relay_outstanding: outstandingTool,
+  relay_decline: declineTool,
 };
 
 /**
@@ -84,15 +88,22 @@ async function operationStatus(
 }
 
 async function listAgents({ relay, by }: Context): Promise<NeutralResult> {
+  const standing = await standings(relay);
   const agents = (await relay.store.listAgents()).map(({ id, name, provider, lastSeenAt }) => ({
     name,
     provider,
     online: relay.hub.isOnline(id),
+    ...toolStanding(standing({ id, lastSeenAt })),
     ...(lastSeenAt === undefined ? {} : { lastSeenAt: timeText(lastSeenAt) }),
     self: id === by.agentId,
   }));
   const structuredContent: ToolOutput<"relay_list_agents"> = { agents };
   return { content: [{ type: "text", text: JSON.stringify(structuredContent) }], structuredContent };
+}
+
+/** Why an agent's writes were stopped is for the agent itself and for people. */
+function toolStanding({ presence, quarantined }: Standing) {
+  return { status: presence, ...(quarantined === undefined ? {} : { quarantined: true }) };
 }
 
 function fault(code: ErrorCode, detail: string): NeutralResult {

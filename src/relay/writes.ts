@@ -1,5 +1,6 @@
 /** One write of a principal by a live call: the same path into the store as a delivered record, without a lane. */
 import { limits } from "../limits.ts";
+import type { WriteBatch, WriteBatchResult } from "../store/store.ts";
 import { RelayError } from "../wire/error.ts";
 import {
   type AgentId,
@@ -12,6 +13,7 @@ import {
 import type { LaneOutcome } from "../wire/lane.ts";
 import { type NeutralResult, type Receipt, receipt, receiptResult, receiptSchema } from "../wire/receipt.ts";
 import type { AgentPrincipal } from "./access.ts";
+import { obligationsChanged } from "./obligations.ts";
 import { type Relay, timeText } from "./relay.ts";
 
 /** A write as a live call gives it. */
@@ -20,6 +22,8 @@ export type LiveWrite = {
   arguments: Record<string, unknown>;
   /** The caller's own key; a fresh one is minted without it. */
   key: IdempotencyKey | undefined;
+  /** Applies the batch in another way than all writes are. */
+  through?: (batch: WriteBatch, now: number) => Promise<WriteBatchResult>;
 };
 
 /** What became of a live write. */
@@ -38,11 +42,13 @@ export async function applyLive(relay: Relay, by: AgentPrincipal, write: LiveWri
     writes: [{ ...named, tool: write.tool, arguments: write.arguments, enqueuedAt: timeText(now) }],
     keyWindowMs: limits.outcomeRetentionMs,
   };
-  const applied = await relay.store.applyWrites(batch, now);
+  const apply = write.through ?? relay.store.applyWrites;
+  const applied = await apply(batch, now);
   if (applied.status !== "applied") {
     throw new RelayError("agent_removed", `${write.tool}: the agent '${by.agentName}' was removed`);
   }
   relay.hub.wake(applied.woken);
+  await obligationsChanged(relay, by, applied.obligations ?? []);
   const [outcome] = applied.outcomes;
   if (outcome === undefined) throw new Error("Apply one write: the store gave no outcome, one was wanted");
   return answered(outcome, { ...named, tool: write.tool });

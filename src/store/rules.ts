@@ -39,6 +39,8 @@ export type ReadWrite = {
   tool: WriteTool;
   body: string;
   expectsReply: boolean;
+  /** When the reply is wanted, ms since 1970. */
+  replyBy: number | undefined;
   priority: Priority;
   audience: Audience;
   /** The message replied to. */
@@ -98,6 +100,8 @@ export type NewMessage = {
   late: boolean;
   /** Opens an obligation: the recipient owes the sender a reply. */
   expectsReply: boolean;
+  /** When that reply is wanted, ms since 1970; undefined when no time was given. */
+  replyBy: number | undefined;
   /** Closes the obligation of the sender for `replyTo`. */
   discharges: boolean;
   body: string;
@@ -108,7 +112,9 @@ type Reader = (write: Write) => ReadWrite | Rejection;
 const readers: Record<WriteTool, Reader> = {
   relay_send_message: reader("relay_send_message", (input) => ({
     body: input.body,
-    expectsReply: input.expectsReply === true,
+    // Whoever says by when wants a reply.
+    expectsReply: input.expectsReply === true || input.replyBy !== undefined,
+    replyBy: input.replyBy === undefined ? undefined : Date.parse(input.replyBy),
     priority: input.priority ?? "normal",
     audience: audienceOf(input.to),
     parentId: undefined,
@@ -119,6 +125,7 @@ const readers: Record<WriteTool, Reader> = {
   relay_reply: reader("relay_reply", (input, write) => ({
     body: input.body,
     expectsReply: false,
+    replyBy: undefined,
     priority: "normal",
     audience: "one",
     parentId: asId(input.messageId),
@@ -205,6 +212,7 @@ export function decideWrite(write: Write, read: ReadWrite, facts: WriteFacts): D
       priority: read.priority,
       late: obligation === "closed",
       expectsReply: read.expectsReply,
+      replyBy: read.replyBy,
       discharges: obligation === "open",
       body: read.body,
     },

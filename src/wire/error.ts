@@ -10,8 +10,11 @@ type ErrorRow = { readonly status: number; readonly retry: Retry; readonly title
 
 export const errorTable = {
   bad_request: { status: 400, retry: "never", title: "The request does not have the wanted form" },
-  unauthorized: { status: 401, retry: "refresh-token", title: "No token, or one this relay does not know" },
-  token_expired: { status: 401, retry: "refresh-token", title: "The token has expired" },
+  unauthorized: {
+    status: 401,
+    retry: "refresh-token",
+    title: "No token, or one this relay does not know or no longer takes",
+  },
   token_revoked: { status: 401, retry: "never", title: "The token was revoked" },
   forbidden: { status: 403, retry: "never", title: "The token lacks the scope" },
   not_found: { status: 404, retry: "never", title: "There is no such thing" },
@@ -21,6 +24,8 @@ export const errorTable = {
   parent_unknown: { status: 404, retry: "never", title: "The message replied to is not known" },
   agent_removed: { status: 410, retry: "never", title: "The sending agent was removed" },
   name_taken: { status: 409, retry: "never", title: "The name is held by another runner" },
+  displaced: { status: 409, retry: "never", title: "Another runner runs the agent now" },
+  profile_in_use: { status: 409, retry: "never", title: "The profile cannot be removed" },
   lane_fenced: { status: 409, retry: "never", title: "A newer owner of this outbox has connected" },
   key_reused: { status: 422, retry: "never", title: "The idempotency key was used with other arguments" },
   key_expired: { status: 410, retry: "never", title: "The record is older than the remembered keys" },

@@ -20,12 +20,14 @@ export function parseCursor(text: string): Cursor | undefined {
 }
 
 /** What a hint may be about. */
-export const hintSubjects = ["token", "profile", "agents", "inbox"] as const;
+export const hintSubjects = ["token", "profile", "agents", "inbox", "obligations"] as const;
 
 export const feedEventSchema = z.discriminatedUnion("type", [
   /** First event of every stream: where it begins. `reset` when the asked cursor was void or too old. */
   z.object({ type: z.literal("hello"), generation: z.number(), seq: z.number(), reset: z.boolean() }),
   z.object({ type: z.literal("message"), message: messageSchema }),
+  /** The relay has just looked into the inbox: there is nothing up to this seq that was not sent. */
+  z.object({ type: z.literal("alive"), seq: z.number() }),
   z.object({ type: z.literal("changed"), subject: z.enum(hintSubjects) }),
 ]);
 export type FeedEvent = z.infer<typeof feedEventSchema>;

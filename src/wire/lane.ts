@@ -56,7 +56,14 @@ export const laneOutcomeSchema = z.discriminatedUnion("status", [
   }),
   z.object({ status: z.literal("rejected"), key: z.string(), code: z.enum(errorCodes), detail: z.string() }),
   /** Not applied and not remembered: send it again later. */
-  z.object({ status: z.literal("deferred"), key: z.string(), code: z.enum(errorCodes), detail: z.string() }),
+  z.object({
+    status: z.literal("deferred"),
+    key: z.string(),
+    code: z.enum(errorCodes),
+    detail: z.string(),
+    /** It will not be applied sooner than that, ms. */
+    retryAfterMs: z.number().int().nonnegative().optional(),
+  }),
 ]);
 export type LaneOutcome = z.infer<typeof laneOutcomeSchema>;
 

@@ -3,8 +3,8 @@ import { limits } from "../../limits.ts";
 import { RelayError } from "../../wire/error.ts";
 import { asId, type IdempotencyKey, type StoreId } from "../../wire/id.ts";
 import { requireAgent } from "../access.ts";
+import { obligationsChanged } from "../obligations.ts";
 import { timeText } from "../relay.ts";
-import { agentScopes, profileOf } from "../tokens.ts";
 import { known, type Operation } from "./operation.ts";
 
 export const openLane: Operation<"openLane"> = async ({ store, clock }, { storeId }, by) => {
@@ -45,7 +45,7 @@ export const deliverRecords: Operation<"deliverRecords"> = async (relay, input, 
     {
       sender: runner.agentId,
       // A runner cannot send by itself: what the agent's profile allows at this moment counts.
-      scopes: agentScopes(profileOf(runner.profile)),
+      scopes: runner.agentScopes,
       lane: { storeId: asId(storeId), laneSession },
       writes: input.records.map((record) => ({
         ...record,
@@ -59,6 +59,7 @@ export const deliverRecords: Operation<"deliverRecords"> = async (relay, input, 
   switch (result.status) {
     case "applied":
       hub.wake(result.woken);
+      await obligationsChanged(relay, runner, result.obligations ?? []);
       return { outcomes: result.outcomes, generation: store.identity.generation };
     case "fenced":
       throw fenced("Deliver to", { ...result, ...input });

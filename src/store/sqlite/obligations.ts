@@ -3,8 +3,10 @@ import type { Database } from "bun:sqlite";
 import { limits } from "../../limits.ts";
 import type { AgentId, MessageId } from "../../wire/id.ts";
 import { type ObligationStep, stepAt } from "../obligations.ts";
+import type { NewMessage, Recipient } from "../rules.ts";
 import type {
   DeclineResult,
+  ObligationChange,
   ObligationMove,
   OpenObligation,
   Outstanding,
@@ -24,6 +26,33 @@ const parties = `o.message_id AS messageId, o.debtor_id AS debtorId, d.name AS d
   o.creditor_id AS creditorId, c.name AS creditorName, o.opened_at AS openedAt, o.due_at AS dueAt, o.step`;
 const names = "CROSS JOIN agents d ON d.id = o.debtor_id CROSS JOIN agents c ON c.id = o.creditor_id";
 const shown = `${parties}, m.thread_id AS threadId, substr(m.body, 1, ${limits.excerptMax}) AS excerpt`;
+
+/** Opens and closes the obligations of messages, while they are stored. */
+export function obligationWriter(database: Database) {
+  const insert = database.prepare<unknown, [string, string, string, number, number | null, number]>(
+    `INSERT INTO obligations (message_id, debtor_id, creditor_id, opened_at, due_at, next_at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6)`,
+  );
+  const close = database.prepare<unknown, [string, string, number, string]>(
+    `UPDATE obligations SET closed_at = ?3, closed_by = ?4, next_at = NULL
+     WHERE message_id = ?1 AND debtor_id = ?2 AND closed_at IS NULL`,
+  );
+  return {
+    open({ id, sender, replyBy }: NewMessage, debtor: Recipient, now: number): ObligationChange {
+      // One that is due already takes its last step at once.
+      const nextAt = stepAt({ openedAt: now, dueAt: replyBy }, now).nextAt ?? now;
+      insert.run(id, debtor.id, sender, now, replyBy ?? null, nextAt);
+      return { kind: "opened", messageId: id, otherId: debtor.id, otherName: debtor.name, nextAt };
+    },
+    discharge({ id, sender, recipients }: NewMessage, messageId: MessageId, now: number): ObligationChange[] {
+      const [creditor] = recipients;
+      if (close.run(messageId, sender, now, id).changes === 0 || creditor === undefined) return [];
+      return [
+        { kind: "discharged", messageId, otherId: creditor.id, otherName: creditor.name, nextAt: undefined },
+      ];
+    },
+  };
+}
 
 /** The verbs about obligations. @param applyWrites the verb of that name, in the same transaction */
 export function obligationVerbs(
@@ -97,7 +126,12 @@ function declineVerb(database: Database, applyWrites: (batch: WriteBatch, now: n
       }
       const result = applyWrites(batch, now);
       if (write !== undefined) mark.run(messageId, batch.sender, write.messageId);
-      return { status: "written", result };
+      if (result.status !== "applied") return { status: "written", result };
+      const obligations = result.obligations?.map((change) => ({ ...change, kind: "declined" as const }));
+      return {
+        status: "written",
+        result: { ...result, ...(obligations === undefined ? {} : { obligations }) },
+      };
     },
   };
 }

@@ -9,6 +9,7 @@ import type { LaneOutcome } from "../../wire/lane.ts";
 import { savepoint } from "../group.ts";
 import {
   committedOutcome,
+  type Decision,
   decideWrite,
   isRemembered,
   type NewMessage,
@@ -25,12 +26,15 @@ import {
 import type {
   Fenced,
   LaneUse,
+  ObligationChange,
   OutcomeQuery,
   OutcomeQueryResult,
   Write,
   WriteBatch,
   WriteBatchResult,
 } from "../store.ts";
+import { type BatchBrake, brakeKeeper } from "./brakes.ts";
+import { obligationWriter } from "./obligations.ts";
 
 type ParentRow = {
   senderId: AgentId;
@@ -41,12 +45,17 @@ type ParentRow = {
   closedAt: number | null;
 };
 type ForwardRow = { hops: number };
-type Applied = { outcome: LaneOutcome; recipients: readonly Recipient[] };
+type Applied = {
+  outcome: LaneOutcome;
+  recipients: readonly Recipient[];
+  obligations: readonly ObligationChange[];
+};
 
 /** The verbs about writes. Every call belongs inside a transaction. */
 export function writeVerbs(database: Database) {
   const inSavepoint = savepoint(database, "write_of_batch");
   const applyOne = writer(database);
+  const brakeOf = brakeKeeper(database);
   const senderThere = database.prepare<unknown, [string]>("SELECT 1 FROM agents WHERE id = ?1");
   const inLane = laneUser(database);
   const grant = database.prepare<{ session: number }, [string, string, number]>(
@@ -60,26 +69,34 @@ export function writeVerbs(database: Database) {
     if (senderThere.get(batch.sender) === null) return { status: "sender_removed" };
     const fenced = batch.lane === undefined ? undefined : inLane(batch.sender, batch.lane);
     if (fenced !== undefined) return fenced;
+    const brake = brakeOf(batch.sender, now);
     const outcomes: LaneOutcome[] = [];
     const woken = new Set<AgentId>();
-    let halted = false;
+    const obligations: ObligationChange[] = [];
+    // The first write that was not applied: the ones after it wait, because they must not overtake it.
+    let halt: Extract<LaneOutcome, { status: "deferred" }> | undefined;
     for (const write of batch.writes) {
-      if (halted) {
-        outcomes.push(deferred(write, "an earlier write of the batch was not applied"));
+      if (halt !== undefined) {
+        outcomes.push({ ...halt, key: write.key });
         continue;
       }
       try {
-        const { outcome, recipients } = inSavepoint(() => applyOne(batch, write, now));
-        outcomes.push(outcome);
-        for (const { id } of recipients) woken.add(id);
+        const applied = inSavepoint(() => applyOne(batch, write, { now, brake }));
+        outcomes.push(applied.outcome);
+        for (const { id } of applied.recipients) woken.add(id);
+        obligations.push(...applied.obligations);
+        if (applied.outcome.status === "deferred") halt = applied.outcome;
       } catch (error) {
-        // Only this write is at fault; the ones after it wait, because they must not overtake it.
+        // Only this write is at fault.
         if (!isConstraint(error) || !database.inTransaction) throw error;
-        outcomes.push(deferred(write, "the store refused the row"));
-        halted = true;
+        const detail = "Apply a write: the store refused the row of it or of one before it";
+        halt = { status: "deferred", key: write.key, code: "internal", detail };
+        outcomes.push(halt);
       }
     }
-    return { status: "applied", outcomes, woken: [...woken] };
+    brake.settle();
+    const changed = obligations.length === 0 ? {} : { obligations };
+    return { status: "applied", outcomes, woken: [...woken], ...changed };
   }
 
   const outcome = database.prepare<{ outcome: string }, [string, string]>(
@@ -131,24 +148,44 @@ function writer(database: Database) {
     "INSERT INTO outcomes (agent_id, key, fingerprint, outcome, at) VALUES (?1, ?2, ?3, ?4, ?5)",
   );
 
-  return (batch: WriteBatch, write: Write, now: number): Applied => {
+  return (batch: WriteBatch, write: Write, { now, brake }: { now: number; brake: BatchBrake }): Applied => {
+    const unchanged = { recipients: [], obligations: [] };
     const print = writeFingerprint(write);
     const known = remembered.get(batch.sender, write.key);
     if (known !== null) {
       // Written below from the same type.
       const stored = { fingerprint: known.fingerprint, outcome: JSON.parse(known.outcome) as LaneOutcome };
-      return { outcome: rememberedOutcome(write, stored, print), recipients: [] };
+      return { outcome: rememberedOutcome(write, stored, print), ...unchanged };
     }
-    const read = readWrite(write, batch, now);
-    const decision = read.status === "rejected" ? read : decideWrite(write, read, facts(batch, write, read));
+    const decision = decide(batch, write, { now, brake });
+    const message = decision.status === "commit" ? decision.message : undefined;
     const outcome =
       decision.status === "rejected"
         ? rejectedOutcome(write, decision)
         : committedOutcome(write, decision.message.threadId);
-    if (decision.status === "commit") storeMessage(decision.message, now);
+    const limited =
+      isRemembered(outcome) && brake.fault === undefined ? brake.take(costOf(message)) : undefined;
+    if (limited !== undefined) return { outcome: limitedOutcome(write, limited), ...unchanged };
+    const obligations = message === undefined ? [] : storeMessage(message, now);
     if (isRemembered(outcome)) remember.run(batch.sender, write.key, print, JSON.stringify(outcome), now);
-    return { outcome, recipients: decision.status === "commit" ? decision.message.recipients : [] };
+    return { outcome, recipients: message?.recipients ?? [], obligations };
   };
+
+  function decide(
+    batch: WriteBatch,
+    write: Write,
+    { now, brake }: { now: number; brake: BatchBrake },
+  ): Decision {
+    if (brake.fault !== undefined) return { status: "rejected", ...brake.fault };
+    const read = readWrite(write, batch, now);
+    if (read.status === "rejected") return read;
+    return decideWrite(write, read, { ...facts(batch, write, read), brakes: brake.brakes });
+  }
+}
+
+/** What a write takes of its sender's rate depends on its body and on how many get it. */
+function costOf(message: NewMessage | undefined): { body: string | undefined; recipients: number } {
+  return { body: message?.body, recipients: message?.recipients.length ?? 0 };
 }
 
 function factFinder(database: Database) {
@@ -167,7 +204,7 @@ function factFinder(database: Database) {
      WHERE m.id = ?1`,
   );
 
-  return (batch: WriteBatch, write: Write, read: ReadWrite): WriteFacts => {
+  return (batch: WriteBatch, write: Write, read: ReadWrite): Omit<WriteFacts, "brakes"> => {
     const row = read.parentId === undefined ? null : parentRow.get(read.parentId, batch.sender);
     return {
       sender: batch.sender,
@@ -176,7 +213,6 @@ function factFinder(database: Database) {
       parent: row === null ? undefined : parentFacts(row),
       forwarded:
         read.forwardOf === undefined ? undefined : (forward.get(read.forwardOf, batch.sender) ?? undefined),
-      brakes: undefined,
     };
   };
 }
@@ -223,19 +259,13 @@ function messageWriter(database: Database) {
   const insertInbox = database.prepare(
     "INSERT INTO inbox (agent_id, seq, message_id, expects_reply) VALUES (?1, ?2, ?3, ?4)",
   );
-  const insertObligation = database.prepare(
-    "INSERT INTO obligations (message_id, debtor_id, creditor_id, opened_at) VALUES (?1, ?2, ?3, ?4)",
-  );
-  const discharge = database.prepare(
-    `UPDATE obligations SET closed_at = ?3, closed_by = ?4
-     WHERE message_id = ?1 AND debtor_id = ?2 AND closed_at IS NULL`,
-  );
-
+  const obligations = obligationWriter(database);
   const answered = database.prepare(
     "UPDATE inbox SET replied_at = ?3 WHERE message_id = ?1 AND agent_id = ?2 AND replied_at IS NULL",
   );
 
-  return (message: NewMessage, now: number): void => {
+  return (message: NewMessage, now: number): ObligationChange[] => {
+    const changes: ObligationChange[] = [];
     const { id, sender, to, recipients, threadId, replyTo, forwardOf, hops, expectsReply } = message;
     insertMessage.run(
       id,
@@ -255,20 +285,27 @@ function messageWriter(database: Database) {
       if (seq === undefined)
         throw new Error(`Store message ${id}: its recipient ${recipient.id} has no inbox`);
       insertInbox.run(recipient.id, seq, id, expectsReply ? 1 : 0);
-      if (expectsReply) insertObligation.run(id, recipient.id, sender, now);
+      if (expectsReply) changes.push(obligations.open(message, recipient, now));
     }
-    if (replyTo === undefined) return;
+    if (replyTo === undefined) return changes;
     answered.run(replyTo, sender, now);
-    if (message.discharges) discharge.run(replyTo, sender, now, id);
+    if (message.discharges) changes.push(...obligations.discharge(message, replyTo, now));
+    return changes;
   };
 }
 
-function deferred(write: Write, why: string): LaneOutcome {
+/** The outcome of a write over its sender's rate: it is sent again later, with what comes after it. */
+function limitedOutcome(
+  write: Write,
+  { waitMs, detail }: { waitMs: number; detail: string },
+): Extract<LaneOutcome, { status: "deferred" }> {
+  const { key } = write;
   return {
     status: "deferred",
-    key: write.key,
-    code: "internal",
-    detail: `Apply write "${write.key}": ${why}`,
+    key,
+    code: "rate_limited",
+    detail: `Apply a write: ${detail}`,
+    retryAfterMs: waitMs,
   };
 }
 

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { limits } from "../../limits.ts";
 import { isIdempotencyKey } from "../id.ts";
 import { messageSchema, pastMessageSchema, priorities } from "../message.ts";
+import { reminderSchema } from "../obligation.ts";
 import { messageStatusSchema, noticeSchema, operationStatusSchema, receiptSchema } from "../receipt.ts";
 import { body, data, idempotencyKey, type ToolRow } from "./row.ts";
 
@@ -92,6 +93,9 @@ export const messageTools = {
     output: z.object({
       messages: z.array(messageSchema),
       notices: z.array(noticeSchema).describe("What became of your own earlier writes"),
+      reminders: z
+        .array(reminderSchema)
+        .describe("Replies that you owe or that you are owed and are overdue"),
       more: z.boolean().describe("There are more unread messages than these"),
     }),
   },

@@ -1,0 +1,82 @@
+/** Replies that are owed, as agents are told of them, and what follows from writes that open or close them. */
+import { limits } from "../limits.ts";
+import { stepAt } from "../store/obligations.ts";
+import type { ObligationChange, OpenObligation } from "../store/store.ts";
+import type { AgentId } from "../wire/id.ts";
+import { type Obligation, type ObligationState, type Reminder, reminderNotes } from "../wire/obligation.ts";
+import type { Principal } from "./access.ts";
+import { type Relay, timeText } from "./relay.ts";
+
+const auditKinds = {
+  opened: "obligation_opened",
+  discharged: "obligation_discharged",
+  declined: "obligation_declined",
+} as const;
+
+/** What follows from writes that opened or closed obligations. @param by whose token the writes came with */
+export async function obligationsChanged(
+  relay: Relay,
+  by: Principal,
+  changes: readonly ObligationChange[],
+): Promise<void> {
+  for (const { kind, messageId, otherId, otherName, nextAt } of changes) {
+    if (nextAt !== undefined) relay.obligations.opened(nextAt);
+    if (kind !== "opened") relay.hub.hint(otherId, "obligations");
+    const facts = kind === "opened" ? { debtor: otherName } : { creditor: otherName };
+    await relay.audit({ kind: auditKinds[kind], by, subject: messageId, facts });
+  }
+}
+
+/** What one agent owes and is owed, and whether there is more than that. */
+export async function outstandingOf(
+  relay: Relay,
+  agentId: AgentId,
+): Promise<{ owed: Obligation[]; awaited: Obligation[]; more: boolean }> {
+  const { owed, awaited } = await relay.store.outstanding(agentId, limits.outstandingMax + 1);
+  const few = (list: readonly OpenObligation[]) =>
+    list.slice(0, limits.outstandingMax).map((open) => obligationView(open, relay.clock.now()));
+  const more = Math.max(owed.length, awaited.length) > limits.outstandingMax;
+  return { owed: few(owed), awaited: few(awaited), more };
+}
+
+/** What an agent is told with its unread messages: replies it was reminded of, and replies to it that are overdue. */
+export async function remindersOf(relay: Relay, agentId: AgentId): Promise<Reminder[]> {
+  const { owed, awaited } = await relay.store.outstanding(agentId, limits.outstandingMax);
+  const now = relay.clock.now();
+  const pressing = (list: readonly OpenObligation[], from: number) =>
+    list.filter((open) => stepAt(open, now).step >= from);
+  const of = (kind: Reminder["kind"], open: OpenObligation): Reminder => ({
+    kind,
+    messageId: open.messageId,
+    with: kind === "owed" ? open.creditorName : open.debtorName,
+    askedAt: timeText(open.openedAt),
+    ...(open.dueAt === undefined ? {} : { replyBy: timeText(open.dueAt) }),
+    text: reminderNotes[kind],
+  });
+  return [
+    ...pressing(owed, 1).map((open) => of("owed", open)),
+    ...pressing(awaited, 3).map((open) => of("overdue", open)),
+  ].slice(0, limits.remindersShownMax);
+}
+
+const states: Record<0 | 1 | 2 | 3, ObligationState> = {
+  0: "open",
+  1: "reminded",
+  2: "reminded",
+  3: "overdue",
+};
+
+/** An obligation as it is shown; its state is the one of now, also while the timer is behind. */
+export function obligationView(open: OpenObligation, now: number): Obligation {
+  const { messageId, creditorName, debtorName, threadId, excerpt, openedAt, dueAt } = open;
+  return {
+    messageId,
+    creditor: creditorName,
+    debtor: debtorName,
+    threadId,
+    excerpt,
+    askedAt: timeText(openedAt),
+    ...(dueAt === undefined ? {} : { replyBy: timeText(dueAt) }),
+    state: states[stepAt(open, now).step],
+  };
+}
