@@ -4,7 +4,7 @@ import { VirtualClock } from "../base/clock.ts";
 import { seededRandom } from "../base/random.ts";
 import { limits } from "../limits.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
-import type { RelayStore, StoredToken } from "../store/store.ts";
+import type { FoundToken, RelayStore } from "../store/store.ts";
 import { type AgentId, asId, uuidV7 } from "../wire/id.ts";
 import { tokenHash, tokenText } from "../wire/token.ts";
 import { createAccess } from "./access.ts";
@@ -23,7 +23,7 @@ async function countedStore() {
   let gate: Promise<void> = Promise.resolve();
   const counted: RelayStore = {
     ...store,
-    async findToken(...args): Promise<StoredToken | undefined> {
+    async findToken(...args): Promise<FoundToken | undefined> {
       lookups += 1;
       const found = await store.findToken(...args);
       await gate;

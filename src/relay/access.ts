@@ -4,10 +4,10 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { limits } from "../limits.ts";
-import type { RelayStore, StoredToken } from "../store/store.ts";
+import type { FoundToken, RelayStore } from "../store/store.ts";
 import { RelayError } from "../wire/error.ts";
 import type { AgentId, TokenId } from "../wire/id.ts";
-import type { PrincipalKind, Scope } from "../wire/scope.ts";
+import { type PrincipalKind, type Profile, type Scope, scopesOf } from "../wire/scope.ts";
 import { tokenHash, tokenKind } from "../wire/token.ts";
 
 /** Who a request speaks for, and what it may do. */
@@ -17,10 +17,21 @@ export type Principal = {
   /** The agent it speaks for or runs; hosts have none. */
   agentId: AgentId | undefined;
   agentName: string | undefined;
+  /** What it may do now: the token's scopes, narrowed by the agent's profile and by who holds the agent. */
   scopes: readonly Scope[];
+  /** What it may hand on to agents at most; undefined = everything that an agent may hold. */
+  grants: readonly Scope[] | undefined;
+  /** What the agent that a runner runs may do now. */
+  agentScopes: readonly Scope[];
+  /** Another runner holds the agent: this one may only deliver what it still has. */
+  displaced: boolean;
   profile: string | undefined;
+  /** What the agent's profile switches on in its surroundings. */
+  features: Profile["features"];
   /** ms since 1970; undefined for tokens without an end. */
   expiresAt: number | undefined;
+  /** Hash of the secret that was presented. */
+  secretHash: string;
 };
 
 /** A principal that speaks for, or runs, an agent. */
@@ -29,29 +40,38 @@ export type AgentPrincipal = Principal & { agentId: AgentId; agentName: string }
 export type Access = {
   /**
    * The principal of an `Authorization` header.
-   * @throws RelayError unauthorized, token_expired, token_revoked
+   * Tells nobody whether a token is unknown, has ended or has the wrong form.
+   * @throws RelayError unauthorized, token_revoked, agent_removed
    */
   authenticate(authorization: string | null): Promise<Principal>;
   /** These tokens are no longer what was remembered of them. */
   forget(tokenIds: readonly TokenId[]): void;
+  /** Profiles changed: nothing that was remembered holds any more. Calls the listeners. */
+  forgetRights(): void;
+  /** Calls back whenever rights may have changed; for as long as this process lives. */
+  onRights(listener: () => void): void;
 };
 
-type Remembered = { token: StoredToken; until: number };
+type Remembered = { token: FoundToken; until: number };
+
+/** A displaced runner's store may still drain. */
+const displacedScopes: readonly Scope[] = ["lane:deliver"];
 
 /** Access by the tokens of a store. */
 export function createAccess(options: { store: RelayStore; clock: Clock }): Access {
   const { store, clock } = options;
   const remembered = new Map<string, Remembered>();
+  const listeners: (() => void)[] = [];
   let forgotten = 0;
 
-  const remember = (hash: string, token: StoredToken) => {
+  const remember = (hash: string, token: FoundToken) => {
     remembered.delete(hash);
     remembered.set(hash, { token, until: clock.monotonic() + limits.tokenCacheMs });
     const oldest = remembered.size > limits.tokenCacheMax ? remembered.keys().next().value : undefined;
     if (oldest !== undefined) remembered.delete(oldest);
   };
 
-  const find = async (hash: string): Promise<StoredToken | undefined> => {
+  const find = async (hash: string): Promise<FoundToken | undefined> => {
     const held = remembered.get(hash);
     if (held !== undefined && held.until > clock.monotonic()) return held.token;
     const before = forgotten;
@@ -70,33 +90,57 @@ export function createAccess(options: { store: RelayStore; clock: Clock }): Acce
           "Authenticate: no bearer token was given, 'Authorization: Bearer arl_…' was wanted",
         );
       }
-      const token = tokenKind(text) === undefined ? undefined : await find(tokenHash(text));
-      if (token === undefined)
+      const hash = tokenHash(text);
+      const token = tokenKind(text) === undefined ? undefined : await find(hash);
+      if (token === undefined || hasEnded(token, clock.now())) {
         throw new RelayError("unauthorized", "Authenticate: this relay does not know the token");
+      }
+      if (token.agentRemoved) {
+        throw new RelayError(
+          "agent_removed",
+          `Authenticate: the agent '${token.agentName ?? ""}' was removed; a takeover makes a new one of that name`,
+        );
+      }
       if (token.revokedAt !== undefined) {
         throw new RelayError("token_revoked", `Authenticate: token ${token.id} was revoked`);
       }
-      if (token.expiresAt !== undefined && token.expiresAt <= clock.now()) {
-        const ended = new Date(token.expiresAt).toISOString();
-        throw new RelayError("token_expired", `Authenticate: token ${token.id} expired at ${ended}`);
-      }
-      return principalOf(token);
+      return principalOf(token, hash);
     },
     forget(tokenIds) {
       forgotten += 1;
       const ids = new Set(tokenIds);
       for (const [hash, { token }] of remembered) if (ids.has(token.id)) remembered.delete(hash);
     },
+    forgetRights() {
+      forgotten += 1;
+      remembered.clear();
+      for (const listener of listeners) listener();
+    },
+    onRights(listener) {
+      listeners.push(listener);
+    },
   };
+}
+
+/** Ended by time alone: its owner may ask for another. */
+function hasEnded({ revokedAt, expiresAt, usedUntil }: FoundToken, now: number): boolean {
+  if (revokedAt !== undefined) return false;
+  return Math.min(expiresAt ?? Number.POSITIVE_INFINITY, usedUntil ?? Number.POSITIVE_INFINITY) <= now;
 }
 
 /**
  * Passes when the principal holds the scope.
  * @param action what was tried, for the message
- * @throws RelayError forbidden
+ * @throws RelayError forbidden; displaced for a runner whose agent another one holds
  */
 export function requireScope(principal: Principal, scope: Scope, action: string): void {
   if (principal.scopes.includes(scope)) return;
+  if (principal.displaced && scopesOf("runner").includes(scope)) {
+    throw new RelayError(
+      "displaced",
+      `${action}: another runner runs '${principal.agentName ?? ""}' now; this one may only deliver what it still has`,
+    );
+  }
   throw new RelayError(
     "forbidden",
     `${action}: the token has ${principal.scopes.join(", ") || "no scope"}; ${scope} was wanted`,
@@ -117,7 +161,20 @@ function bearer(header: string | null): string | undefined {
   return header === null ? undefined : /^Bearer ([\x21-\x7e]+)$/i.exec(header)?.[1];
 }
 
-function principalOf(token: StoredToken): Principal {
-  const { id, kind, agentId, agentName, scopes, profile, expiresAt } = token;
-  return { kind, tokenId: id, agentId, agentName, scopes, profile, expiresAt };
+function principalOf(token: FoundToken, secretHash: string): Principal {
+  const { id, kind, agentId, agentName, grants, profile, features, usedUntil, expiresAt } = token;
+  const displaced = kind === "runner" && !token.holds;
+  return {
+    ...{ kind, tokenId: id, agentId, agentName, grants, profile, features, displaced, secretHash },
+    scopes: scopesNow(token, displaced),
+    agentScopes: scopesOf("agent").filter(
+      (scope) => token.profileScopes.includes(scope) && (grants === undefined || grants.includes(scope)),
+    ),
+    expiresAt: usedUntil === undefined ? expiresAt : Math.min(usedUntil, expiresAt ?? usedUntil),
+  };
+}
+
+function scopesNow({ kind, scopes, profileScopes }: FoundToken, displaced: boolean): readonly Scope[] {
+  if (displaced) return scopes.filter((scope) => displacedScopes.includes(scope));
+  return kind === "agent" ? scopes.filter((scope) => profileScopes.includes(scope)) : scopes;
 }

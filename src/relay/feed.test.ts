@@ -11,7 +11,7 @@ import { limits } from "../limits.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
 import { type FeedEvent, feedEventSchema } from "../wire/feed.ts";
 import { type AgentId, asId, type TokenId, uuidV7 } from "../wire/id.ts";
-import { scopesOf } from "../wire/scope.ts";
+import { defaultProfile, scopesOf } from "../wire/scope.ts";
 import { createAccess } from "./access.ts";
 import { openFeed as openFeedOf } from "./feed.ts";
 import { createHub } from "./hub.ts";
@@ -218,6 +218,7 @@ async function quietRelay() {
     access: createAccess({ store, clock }),
     hub: createHub({ clock, seen: (agent) => seen.push(agent) }),
     streams: createStreams(clock),
+    obligations: { opened() {}, close: async () => {} },
     ...createObservers({ store, clock, log: silentLog }),
   };
   const principal = {
@@ -226,8 +227,13 @@ async function quietRelay() {
     agentId,
     agentName: "operator",
     scopes: scopesOf("operator"),
+    grants: undefined,
+    agentScopes: [],
+    displaced: false,
     profile: undefined,
+    features: defaultProfile.features,
     expiresAt: undefined,
+    secretHash: "",
   };
   const open = (more: { expiresAt?: number } = {}) =>
     openFeedOf(relay, { ...principal, ...more }, { after: null, signal: new AbortController().signal });

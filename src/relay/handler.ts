@@ -135,7 +135,7 @@ function wrongMethod({ request, url }: Exchange, allow: string): RelayError {
 }
 
 const logged: readonly ErrorCode[] = ["internal", "unavailable"];
-const unauthenticated: readonly ErrorCode[] = ["unauthorized", "token_expired", "token_revoked"];
+const unauthenticated: readonly ErrorCode[] = ["unauthorized", "token_revoked"];
 
 function failure(relay: Relay, exchange: Exchange, thrown: unknown): Response {
   const error = toRelayError(thrown);

@@ -15,45 +15,56 @@ export type Streams = {
   open(principal: Principal, close: () => void): (() => void) | undefined;
   /** Ends the streams of these tokens. */
   revoke(tokens: readonly TokenId[]): void;
+  /** Ends the streams of these tokens at a time: all, or those that were opened with one secret. */
+  endAt(tokens: readonly TokenId[], time: number, secretHash?: string): void;
   /** Streams open now. */
   readonly count: number;
   /** Ends every stream; later ones are refused. */
   close(): void;
 };
 
+type Entry = { readonly close: () => void; readonly secretHash: string; readonly stops: (() => void)[] };
+
 /** Streams of one process. */
 export function createStreams(clock: Clock): Streams {
-  const closers = new Map<TokenId, Set<() => void>>();
+  const opened = new Map<TokenId, Set<Entry>>();
   let count = 0;
   let closed = false;
 
   const revoke = (tokens: readonly TokenId[]) => {
-    for (const token of tokens) for (const close of [...(closers.get(token) ?? [])]) close();
+    for (const token of tokens) for (const { close } of [...(opened.get(token) ?? [])]) close();
   };
 
   return {
-    open({ tokenId, expiresAt }, close) {
-      const set = closers.get(tokenId) ?? new Set();
+    open({ tokenId, expiresAt, secretHash }, close) {
+      const set = opened.get(tokenId) ?? new Set<Entry>();
       if (closed || set.size >= limits.feedStreamsPerPrincipalMax) return undefined;
-      // A closure of its own: the same function may be counted in twice.
-      const entry = () => close();
-      closers.set(tokenId, set.add(entry));
+      const stop = expiresAt === undefined ? () => {} : atTime(clock, expiresAt, close);
+      const entry: Entry = { close, secretHash, stops: [stop] };
+      opened.set(tokenId, set.add(entry));
       count += 1;
-      const stopWaiting = expiresAt === undefined ? undefined : atTime(clock, expiresAt, close);
       return () => {
         if (!set.delete(entry)) return;
         count -= 1;
-        stopWaiting?.();
-        if (set.size === 0) closers.delete(tokenId);
+        for (const cancel of entry.stops) cancel();
+        if (set.size === 0) opened.delete(tokenId);
       };
     },
     revoke,
+    endAt(tokens, time, secretHash) {
+      for (const token of tokens) {
+        for (const entry of opened.get(token) ?? []) {
+          if (secretHash !== undefined && entry.secretHash !== secretHash) continue;
+          entry.stops.push(atTime(clock, time, entry.close));
+        }
+      }
+    },
     get count() {
       return count;
     },
     close() {
       closed = true;
-      revoke([...closers.keys()]);
+      revoke([...opened.keys()]);
     },
   };
 }

@@ -4,24 +4,13 @@
  */
 import { limits } from "../limits.ts";
 import type { NewToken } from "../store/store.ts";
-import { RelayError } from "../wire/error.ts";
 import { type AgentId, asId, type TokenId } from "../wire/id.ts";
-import { defaultProfile, type Profile, type Scope, scopesOf } from "../wire/scope.ts";
+import { defaultProfile, type Scope, scopesOf } from "../wire/scope.ts";
 import type { AgentPrincipal, Principal } from "./access.ts";
 
-const profiles: readonly Profile[] = [defaultProfile];
-
-/** The profile of a name; the default one without a name. @throws RelayError bad_request */
-export function profileOf(name: string | undefined): Profile {
-  const found = profiles.find((profile) => profile.name === (name ?? defaultProfile.name));
-  if (found !== undefined) return found;
-  const known = profiles.map((profile) => profile.name).join(", ");
-  throw new RelayError("bad_request", `Use profile '${name}': there is none of that name; there is ${known}`);
-}
-
-/** What an agent of this profile may do: the profile's scopes, as far as an agent may ever hold them. */
-export function agentScopes(profile: Profile): Scope[] {
-  return narrowed(profile.scopes, scopesOf("agent"));
+/** What a principal may hand on to agents: everything an agent may hold, where nothing narrower was said. */
+export function grantable(principal: Pick<Principal, "grants">): readonly Scope[] {
+  return principal.grants ?? scopesOf("agent");
 }
 
 /** The first operator token, and every later one that the machine of the relay makes. */
@@ -36,39 +25,51 @@ export function operatorToken(id: string, hash: string, agentId: AgentId): NewTo
   };
 }
 
-/** A token that an operator makes for another operator or for a host; it does not outlive its maker. */
+/**
+ * A token that an operator makes for another operator or for a host; it does not outlive its maker. Without other
+ * words a host hands on what the default profile holds.
+ */
 export function createdToken(
   maker: Principal,
-  facts: { id: string; kind: "operator" | "host"; hash: string; note: string; expiresAt: number | undefined },
+  facts: {
+    id: string;
+    kind: "operator" | "host";
+    hash: string;
+    note: string;
+    grants: readonly Scope[] | undefined;
+    expiresAt: number | undefined;
+  },
 ): NewToken {
   const { id, kind, hash, note } = facts;
+  const wanted = facts.grants ?? (kind === "host" ? defaultProfile.scopes : maker.grants);
   return {
     id: asId<TokenId>(id),
     kind,
     hash,
     agentId: kind === "operator" ? maker.agentId : undefined,
     scopes: narrowed(scopesOf(kind), maker.scopes),
+    ...(wanted === undefined ? {} : { grants: narrowed(wanted, grantable(maker)) }),
     note,
     expiresAt: earliest(facts.expiresAt, maker.expiresAt),
   };
 }
 
-/** The token of a runner that is being enrolled. */
-export function runnerToken(facts: {
-  id: string;
-  hash: string;
-  agentId: AgentId;
-  profile: Profile;
-  machine: string;
-}): NewToken {
+/** The token of a runner that is being enrolled: it ends with a host's own, hands on no more, and goes with it. */
+export function runnerToken(
+  by: Principal,
+  facts: { id: string; hash: string; agentId: AgentId; machine: string; now: number },
+): NewToken {
+  const { id, hash, agentId, machine, now } = facts;
   return {
-    id: asId<TokenId>(facts.id),
+    id: asId<TokenId>(id),
     kind: "runner",
-    hash: facts.hash,
-    agentId: facts.agentId,
-    profile: facts.profile.name,
+    hash,
+    agentId,
+    ...(by.kind === "host" ? { parentId: by.tokenId } : {}),
     scopes: scopesOf("runner"),
-    note: `runner on ${facts.machine}`,
+    ...(by.grants === undefined ? {} : { grants: [...by.grants] }),
+    note: `runner on ${machine}`,
+    expiresAt: earliest(now + limits.runnerTokenMs, by.kind === "host" ? by.expiresAt : undefined),
   };
 }
 
@@ -76,8 +77,7 @@ export function runnerToken(facts: {
 export function agentToken(
   runner: AgentPrincipal,
   facts: { id: string; hash: string; now: number },
-): NewToken & { expiresAt: number } {
-  const profile = profileOf(runner.profile);
+): NewToken & { parentId: TokenId; expiresAt: number } {
   const end = facts.now + limits.agentTokenMs;
   return {
     id: asId<TokenId>(facts.id),
@@ -85,14 +85,15 @@ export function agentToken(
     hash: facts.hash,
     agentId: runner.agentId,
     parentId: runner.tokenId,
-    profile: profile.name,
-    scopes: agentScopes(profile),
+    profile: runner.profile,
+    scopes: [...runner.agentScopes],
     note: "",
     expiresAt: Math.min(end, runner.expiresAt ?? end),
   };
 }
 
-function narrowed(wanted: readonly Scope[], bound: readonly Scope[]): Scope[] {
+/** The wanted ones that are within the bound. */
+export function narrowed(wanted: readonly Scope[], bound: readonly Scope[]): Scope[] {
   return wanted.filter((scope) => bound.includes(scope));
 }
 

@@ -52,7 +52,6 @@ export function relayDeliverer(client: Client, storeId: StoreId): Deliverer {
 const kinds: Partial<Record<RelayError["code"], DeliveryFailureKind>> = {
   rate_limited: "overloaded",
   unauthorized: "unauthorized",
-  token_expired: "unauthorized",
   token_revoked: "revoked",
   forbidden: "unauthorized",
   agent_removed: "removed",

@@ -1,5 +1,7 @@
 /** What every twin of the relay's store promises about agents, their names and their tokens. */
 import { expect } from "bun:test";
+import { limits } from "../../src/limits.ts";
+import { defaultProfile } from "../../src/wire/scope.ts";
 import { enrolled, type Promises, start, upTo, type World } from "./store-world.ts";
 
 const minute = 60_000;
@@ -36,6 +38,12 @@ export const agentPromises: Promises = {
     });
     const retry = { ...enrolment, agentId: world.uuid() as never, takeover: true };
     expect(await world.store.enrol(retry, start + 5)).toEqual(first);
+    expect(first.agent.lease).toEqual({
+      holder: enrolment.token.id,
+      epoch: 1,
+      since: start,
+      until: enrolment.leaseUntil,
+    });
     expect(await world.store.findToken(enrolment.token.hash, start)).toMatchObject({
       id: enrolment.token.id,
     });
@@ -44,8 +52,8 @@ export const agentPromises: Promises = {
   "a name that is held is refused with machine and time, and nothing is changed": async (world) => {
     const first = await world.store.enrol(world.enrolment("ada", { machine: "mill" }), start);
     const other = world.enrolment("ada", { machine: "barn" });
-    const taken = { status: "name_taken", machine: "mill", since: start };
-    expect(await world.store.enrol(other, start + 9)).toEqual(taken as never);
+    const taken = { status: "name_taken", machine: "mill", since: start, live: true } as const;
+    expect(await world.store.enrol(other, start + 9)).toEqual(taken);
     expect(await world.store.findToken(other.token.hash, start)).toBeUndefined();
     expect(await world.store.agentByName("ada")).toEqual(enrolled(first).agent);
   },
@@ -59,20 +67,87 @@ export const agentPromises: Promises = {
     expect(await world.store.listTokens(start)).toHaveLength(1);
   },
 
-  "a takeover keeps the agent and revokes the holder with its agent tokens": async (world) => {
+  "a takeover keeps the agent and displaces the holder, whose agent tokens end": async (world) => {
     const { agent, token, child } = await holder(world);
     await world.apply(agent, world.write({ to: "ada", body: "kept" }));
     const other = world.enrolment("ada", { machine: "barn", takeover: true });
     const result = enrolled(await world.store.enrol(other, start + minute));
-    expect(result.agent).toEqual({ ...agent, machine: "barn" });
-    expect(result.revoked.toSorted()).toEqual([token.id, child.id].toSorted());
+    const lease = { holder: other.token.id, epoch: 2, since: start + minute, until: other.leaseUntil };
+    expect(result.agent).toEqual({ ...agent, machine: "barn", lease });
+    expect(result.revoked).toEqual([child.id]);
+    expect(result.displaced).toEqual({ holder: token.id, machine: "mill", live: true, silent: false });
     expect(await world.store.findToken(child.hash, start)).toMatchObject({ revokedAt: start + minute });
+    const [now, before] = [other.token.hash, token.hash].map((hash) => world.store.findToken(hash, start));
+    expect(await now).toMatchObject({ holds: true, revokedAt: undefined });
+    expect(await before).toMatchObject({
+      holds: false,
+      revokedAt: undefined,
+      expiresAt: other.displacedUntil,
+    });
     expect(await world.inbox(result.agent)).toMatchObject([{ body: "kept" }]);
     expect(await world.store.enrol(world.enrolment("ada"), start + 2 * minute)).toEqual({
       status: "name_taken",
       machine: "barn",
       since: start + minute,
+      live: true,
     });
+  },
+
+  "the same place takes its agent back; a live one is taken only by who may, one without a sign by any":
+    async (world) => {
+      await world.store.enrol(world.enrolment("ada", { place: "here" }), start);
+      const own = enrolled(await world.store.enrol(world.enrolment("ada", { place: "here" }), start + 1));
+      expect(own.displaced).toMatchObject({ silent: true });
+      const force = { place: "there", takeover: true, mayTakeOver: false };
+      const refused = await world.store.enrol(world.enrolment("ada", force), start + 2);
+      expect(refused).toMatchObject({ status: "takeover_forbidden", live: true });
+      await world.store.markSeen(own.agent.id, start + minute);
+      const renewed = (await world.store.agentByName("ada"))?.lease?.until ?? 0;
+      expect(renewed).toBe(start + minute + limits.leaseMs);
+      expect(await world.store.enrol(world.enrolment("ada", force), renewed - 1)).toEqual(refused);
+      const taken = enrolled(await world.store.enrol(world.enrolment("ada", force), renewed));
+      expect(taken).toMatchObject({
+        displaced: { live: false, silent: false },
+        agent: { lease: { epoch: 3 } },
+      });
+    },
+
+  "an agent keeps its profile when it is enrolled anew, and an unknown one is refused": async (world) => {
+    const { agent } = await holder(world);
+    await world.store.setProfile({ ...defaultProfile, name: "quiet", scopes: ["message:read"] }, start);
+    expect(await world.store.assignProfile("ada", "quiet")).toMatchObject({ status: "assigned" });
+    expect(await world.store.assignProfile("ada", "none")).toEqual({ status: "profile_unknown" });
+    expect(await world.store.assignProfile("eve", "quiet")).toEqual({ status: "agent_unknown" });
+    const next = world.enrolment("ada", { takeover: true, profile: undefined });
+    expect(enrolled(await world.store.enrol(next, start)).agent).toMatchObject({
+      id: agent.id,
+      profile: "quiet",
+    });
+    const wrong = world.enrolment("bob", { profile: "none" });
+    expect(await world.store.enrol(wrong, start)).toEqual({ status: "profile_unknown" });
+    expect(await world.store.agentByName("bob")).toBeUndefined();
+  },
+
+  "a removed agent frees its name and keeps its history; its tokens end": async (world) => {
+    const { agent, token, child } = await holder(world);
+    const bob = await world.agent("bob");
+    await world.apply(agent, world.write({ to: "bob", body: "from the first" }));
+    const removed = await world.store.removeAgent("ada", start + 1);
+    expect(removed?.agent.id).toBe(agent.id);
+    expect(removed?.revoked.toSorted()).toEqual([token.id, child.id].toSorted());
+    expect(await world.store.findToken(token.hash, start)).toMatchObject({
+      agentRemoved: true,
+      holds: false,
+    });
+    expect(await world.store.removeAgent("ada", start + 2)).toBeUndefined();
+    expect((await world.store.listAgents()).map(({ name }) => name)).toEqual(["bob"]);
+    const next = await world.agent("ada");
+    expect(next.id).not.toBe(agent.id);
+    expect(await world.inbox(bob)).toMatchObject([
+      { from: `ada (removed ${agent.id.slice(-12)})`, body: "from the first" },
+    ]);
+    await world.store.createOperator(world.uuid() as never, world.token({ kind: "operator" }), start);
+    expect(await world.store.removeAgent("operator", start)).toBeUndefined();
   },
 
   "a name whose holder was revoked or has expired is free for its next runner": async (world) => {
@@ -122,6 +197,11 @@ export const tokenPromises: Promises = {
       expiresAt: start + minute,
       revokedAt: undefined,
       lastUsedAt: undefined,
+      grants: undefined,
+      holds: false,
+      profileScopes: [],
+      features: defaultProfile.features,
+      agentRemoved: false,
     });
     const again = world.token({ hash, scopes: ["token:admin"], note: "another" });
     expect(await world.store.addToken(again, start + 1)).toEqual(stored);
@@ -173,7 +253,8 @@ export const tokenPromises: Promises = {
 
 /** ada with her runner token and an agent token minted by it. */
 async function holder(world: World) {
-  const { agent, token } = enrolled(await world.store.enrol(world.enrolment("ada"), start));
+  const enrolment = world.enrolment("ada");
+  const { agent, token } = enrolled(await world.store.enrol(enrolment, start));
   const child = world.token({
     kind: "agent",
     parentId: token.id,
@@ -181,5 +262,5 @@ async function holder(world: World) {
     expiresAt: start + 9 * minute,
   });
   await world.store.addToken(child, start);
-  return { agent, token, child };
+  return { agent, token: { ...token, hash: enrolment.token.hash }, child };
 }

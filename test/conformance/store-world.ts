@@ -71,6 +71,9 @@ function worldOver({ store, reopen }: OpenedStore) {
     profile: "default",
     token: token(),
     takeover: false,
+    mayTakeOver: true,
+    displacedUntil: start + 7 * 24 * 3_600_000,
+    leaseUntil: start + 180_000,
     ...over,
   });
   const agent = async (name: string): Promise<Agent> =>

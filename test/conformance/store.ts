@@ -4,6 +4,7 @@
  */
 import { describe, test } from "bun:test";
 import { agentPromises, tokenPromises } from "./store-agents.ts";
+import { profilePromises, renewalPromises } from "./store-identity.ts";
 import { inboxPromises } from "./store-inbox.ts";
 import { replyPromises } from "./store-replies.ts";
 import { type OpenStore, type Promises, withStore } from "./store-world.ts";
@@ -19,6 +20,8 @@ const subjects: Readonly<Record<string, Promises>> = {
   inboxes: inboxPromises,
   agents: agentPromises,
   tokens: tokenPromises,
+  renewals: renewalPromises,
+  profiles: profilePromises,
 };
 
 /**

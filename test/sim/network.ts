@@ -63,7 +63,6 @@ const fronts: readonly [ErrorCode | 503 | 404, ...(ErrorCode | 503 | 404)[]] = [
   "rate_limited",
   "rate_limited",
   "unauthorized",
-  "token_expired",
   "internal",
   "unavailable",
   "too_large",

@@ -14,17 +14,18 @@ import { createMcpEndpoint } from "../../src/relay/mcp.ts";
 import { createObservers } from "../../src/relay/observers.ts";
 import type { Relay } from "../../src/relay/relay.ts";
 import { createStreams } from "../../src/relay/streams.ts";
-import { runnerToken } from "../../src/relay/tokens.ts";
 import { groupCommit } from "../../src/store/group.ts";
 import { migrate } from "../../src/store/migrate.ts";
 import { agentVerbs } from "../../src/store/sqlite/agents.ts";
 import { auditVerbs } from "../../src/store/sqlite/audit.ts";
 import { messageVerbs } from "../../src/store/sqlite/messages.ts";
+import { profileVerbs, seedProfiles } from "../../src/store/sqlite/profiles.ts";
+import { renewalVerbs } from "../../src/store/sqlite/renewals.ts";
 import { tokenVerbs } from "../../src/store/sqlite/tokens.ts";
 import { readIdentity, upkeepVerbs } from "../../src/store/sqlite/upkeep.ts";
-import type { RelayStore, WriteBatch, WriteBatchResult } from "../../src/store/store.ts";
-import { type AgentId, asId, type StoreId, uuidOf } from "../../src/wire/id.ts";
-import { defaultProfile } from "../../src/wire/scope.ts";
+import type { NewToken, RelayStore, WriteBatch, WriteBatchResult } from "../../src/store/store.ts";
+import { type AgentId, asId, type StoreId, type TokenId, uuidOf } from "../../src/wire/id.ts";
+import { scopesOf } from "../../src/wire/scope.ts";
 import { tokenHash, tokenText } from "../../src/wire/token.ts";
 import type { Chance } from "./chance.ts";
 import { clockOf, type Life, type SimClock } from "./clock.ts";
@@ -65,10 +66,13 @@ export class SimRelay {
       `CREATE TRIGGER poison BEFORE INSERT ON messages WHEN new.body LIKE '%poison%'
        BEGIN SELECT raise(ABORT, 'poison'); END`,
     );
+    seedProfiles(this.#database, fresh.now);
     const tokens = tokenVerbs(this.#database);
     this.#verbs = {
       ...tokens,
+      ...renewalVerbs(this.#database, tokens),
       ...agentVerbs(this.#database, tokens),
+      ...profileVerbs(this.#database),
       ...messageVerbs(this.#database),
       ...upkeepVerbs(this.#database),
       ...auditVerbs(this.#database),
@@ -103,6 +107,7 @@ export class SimRelay {
       startedAt: clock.now(),
       access: createAccess({ store, clock }),
       streams: createStreams(clock),
+      obligations: { opened() {}, close: async () => {} },
       ...createObservers({ store, clock, log: silentLog }),
       hub: createHub({ clock, seen: () => {} }),
     };
@@ -141,19 +146,24 @@ export class SimRelay {
     const text = tokenText("runner", secret);
     const agentId = asId<AgentId>(uuidOf("agent", name));
     const machine = "sim";
-    const facts = {
-      id: uuidOf("token", text),
+    const token: NewToken = {
+      id: asId<TokenId>(uuidOf("token", text)),
+      kind: "runner",
       hash: tokenHash(text),
       agentId,
-      profile: defaultProfile,
-      machine,
+      scopes: scopesOf("runner"),
+      note: "",
     };
+    const bounds = { takeover: true, mayTakeOver: true, displacedUntil: now, leaseUntil: now };
     this.#group.all([
       () => {
-        const token = runnerToken(facts);
-        const enrolment = { agentId, name, provider: "sim", machine, profile: defaultProfile.name, token };
-        const result = this.#verbs.enrol({ ...enrolment, takeover: true }, now);
-        if (result.status === "enrolled") this.#relay?.access.forget(result.revoked);
+        const held = this.#verbs.agentByName(name)?.lease?.holder;
+        const revoked = held === undefined ? [] : (this.#verbs.revokeToken(held, now)?.revoked ?? []);
+        this.#verbs.enrol(
+          { agentId, name, provider: "sim", machine, profile: undefined, token, ...bounds },
+          now,
+        );
+        this.#relay?.access.forget(revoked);
       },
     ]);
     return text;

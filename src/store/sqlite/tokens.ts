@@ -1,8 +1,8 @@
 /** Tokens in SQLite: kept by the hash of their secret, revoked together with everything minted by them. */
 import type { Database } from "bun:sqlite";
 import type { AgentId, TokenId } from "../../wire/id.ts";
-import type { PrincipalKind, Scope } from "../../wire/scope.ts";
-import type { NewToken, StoredToken } from "../store.ts";
+import { defaultProfile, type PrincipalKind, type Scope } from "../../wire/scope.ts";
+import type { FoundToken, NewToken, StoredToken } from "../store.ts";
 
 /** A use is written down when the last one noted is this old, ms: not every request is worth a write. */
 const useNotedEveryMs = 60_000;
@@ -15,28 +15,39 @@ type TokenRow = {
   parentId: TokenId | null;
   profile: string | null;
   scopes: string;
+  grants: string | null;
   note: string;
   createdAt: number;
   expiresAt: number | null;
   revokedAt: number | null;
   lastUsedAt: number | null;
+  holds: number;
+  profileScopes: string | null;
+  features: string | null;
+  agentRemoved: number;
 };
 
-const select = `SELECT t.id, t.kind, t.agent_id AS agentId, a.name AS agentName, t.parent_id AS parentId, t.profile,
-  t.scopes, t.note, t.created_at AS createdAt, t.expires_at AS expiresAt, t.revoked_at AS revokedAt,
-  t.last_used_at AS lastUsedAt
-  FROM tokens t LEFT JOIN agents a ON a.id = t.agent_id`;
+const select = `SELECT t.id, t.kind, t.agent_id AS agentId, a.name AS agentName, t.parent_id AS parentId,
+  CASE WHEN t.kind IN ('runner', 'agent') THEN a.profile END AS profile, t.scopes, t.grants, t.note,
+  t.created_at AS createdAt, t.expires_at AS expiresAt, t.revoked_at AS revokedAt, t.last_used_at AS lastUsedAt,
+  coalesce(a.holder_id = t.id, 0) AS holds, a.removed_at IS NOT NULL AS agentRemoved,
+  CASE WHEN t.kind IN ('runner', 'agent') THEN p.scopes END AS profileScopes, p.features
+  FROM tokens t LEFT JOIN agents a ON a.id = t.agent_id LEFT JOIN profiles p ON p.name = a.profile`;
 
 function tokenStatements(database: Database) {
   const byHash = database.prepare<TokenRow, [string]>(`${select} WHERE t.hash = ?1`);
   const byId = database.prepare<TokenRow, [string]>(`${select} WHERE t.id = ?1`);
+  const used = database.prepare<{ tokenId: TokenId; validUntil: number }, [string]>(
+    "SELECT token_id AS tokenId, valid_until AS validUntil FROM used_secrets WHERE hash = ?1",
+  );
   const listed = database.prepare<TokenRow, [number]>(
     `${select} WHERE t.kind <> 'agent' OR t.expires_at IS NULL OR t.expires_at > ?1
      ORDER BY t.created_at DESC, t.id DESC`,
   );
   const insert = database.prepare(
-    `INSERT INTO tokens (id, hash, kind, agent_id, parent_id, profile, scopes, note, created_at, expires_at, revoked_at)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, (SELECT revoked_at FROM tokens WHERE id = ?5))`,
+    `INSERT INTO tokens
+       (id, hash, kind, agent_id, parent_id, profile, scopes, grants, note, created_at, expires_at, revoked_at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, (SELECT revoked_at FROM tokens WHERE id = ?5))`,
   );
   const noteUse = database.prepare("UPDATE tokens SET last_used_at = ?2 WHERE id = ?1");
   const revokeFamily = database.prepare<{ id: TokenId }, [string, number]>(
@@ -45,12 +56,12 @@ function tokenStatements(database: Database) {
      )
      UPDATE tokens SET revoked_at = ?2 WHERE revoked_at IS NULL AND id IN (SELECT id FROM family) RETURNING id`,
   );
-  return { byHash, byId, listed, insert, noteUse, revokeFamily };
+  return { byHash, byId, used, listed, insert, noteUse, revokeFamily };
 }
 
-/** The verbs about tokens, and what enrolment needs of them. Every call belongs inside a transaction. */
+/** The verbs about tokens, and what enrolment and renewal need of them. Every call belongs inside a transaction. */
 export function tokenVerbs(database: Database) {
-  const { byHash, byId, listed, insert, noteUse, revokeFamily } = tokenStatements(database);
+  const { byHash, byId, used, listed, insert, noteUse, revokeFamily } = tokenStatements(database);
   const tokenById = (id: TokenId) => optional(byId.get(id));
   const tokenByHash = (hash: string) => optional(byHash.get(hash));
 
@@ -66,6 +77,7 @@ export function tokenVerbs(database: Database) {
       token.parentId ?? null,
       token.profile ?? null,
       JSON.stringify(token.scopes),
+      token.grants === undefined ? null : JSON.stringify(token.grants),
       token.note,
       now,
       token.expiresAt ?? null,
@@ -75,8 +87,16 @@ export function tokenVerbs(database: Database) {
     return stored;
   }
 
-  function findToken(hash: string, now: number): StoredToken | undefined {
+  function presented(hash: string): FoundToken | undefined {
     const token = tokenByHash(hash);
+    if (token !== undefined) return { ...token, usedUntil: undefined };
+    const swapped = used.get(hash);
+    const of = swapped === null ? undefined : tokenById(swapped.tokenId);
+    return of === undefined || swapped === null ? undefined : { ...of, usedUntil: swapped.validUntil };
+  }
+
+  function findToken(hash: string, now: number): FoundToken | undefined {
+    const token = presented(hash);
     if (token === undefined) return undefined;
     if (token.lastUsedAt !== undefined && now - token.lastUsedAt < useNotedEveryMs) return token;
     noteUse.run(token.id, now);
@@ -91,6 +111,7 @@ export function tokenVerbs(database: Database) {
   return {
     addToken,
     findToken,
+    tokenById,
     tokenByHash,
     revoke,
     listTokens: (now: number) => listed.all(now).map(tokenOf),
@@ -101,6 +122,8 @@ export function tokenVerbs(database: Database) {
     },
   };
 }
+
+export type TokenVerbs = ReturnType<typeof tokenVerbs>;
 
 function optional(row: TokenRow | null): StoredToken | undefined {
   return row === null ? undefined : tokenOf(row);
@@ -114,12 +137,17 @@ function tokenOf(row: TokenRow): StoredToken {
     agentName: row.agentName ?? undefined,
     parentId: row.parentId ?? undefined,
     profile: row.profile ?? undefined,
-    // Written by addToken from the same type.
+    // Written by addToken and setProfile from the same type.
     scopes: JSON.parse(row.scopes) as Scope[],
+    grants: row.grants === null ? undefined : (JSON.parse(row.grants) as Scope[]),
+    profileScopes: row.profileScopes === null ? [] : (JSON.parse(row.profileScopes) as Scope[]),
+    features: row.features === null ? defaultProfile.features : JSON.parse(row.features),
     note: row.note,
     createdAt: row.createdAt,
     expiresAt: row.expiresAt ?? undefined,
     revokedAt: row.revokedAt ?? undefined,
     lastUsedAt: row.lastUsedAt ?? undefined,
+    holds: row.holds === 1,
+    agentRemoved: row.agentRemoved === 1,
   };
 }
