@@ -16,14 +16,23 @@ export class ListenError extends Error {
   override readonly name = "ListenError";
 }
 
+export type ListenOptions = {
+  hostname: string;
+  port: number;
+  serve: Serve;
+  clock: Clock;
+  /** Certificate and key (PEM): TLS 1.2 or newer is spoken then, and nothing else. */
+  tls?: { cert: string; key: string };
+};
+
 /**
  * Listens on an address.
  * @param options.port 0 takes any free port
  * @throws ListenError when the port is taken or may not be used
  */
-export function listen(options: { hostname: string; port: number; serve: Serve; clock: Clock }): Listener {
-  const { hostname, port, serve, clock } = options;
-  const server = start(hostname, port, serve);
+export function listen(options: ListenOptions): Listener {
+  const { hostname, port, clock } = options;
+  const server = start(options);
   return {
     port: server.port ?? port,
     async close(waitMs) {
@@ -37,11 +46,12 @@ export function listen(options: { hostname: string; port: number; serve: Serve; 
   };
 }
 
-function start(hostname: string, port: number, serve: Serve): Bun.Server<undefined> {
+function start({ hostname, port, serve, tls }: ListenOptions): Bun.Server<undefined> {
   try {
     return Bun.serve({
       hostname,
       port,
+      ...(tls === undefined ? {} : { tls }),
       // Also the time a handler may be silent; a stream switches it off for itself.
       idleTimeout: limits.requestReadMs / 1_000,
       // Above our own limit, so that ours is the one that answers, with a body.
