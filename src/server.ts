@@ -2,7 +2,7 @@
  * The relay as a running server: its home folder, its store, its first token, its port. One of the wirings: the real
  * clock, random source, disk and network come in here.
  */
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, realClock } from "./base/clock.ts";
 import { privateFolder, readPrivate, writePrivate } from "./base/file.ts";
@@ -13,15 +13,17 @@ import { SqliteBusyError } from "./base/sqlite.ts";
 import { limits } from "./limits.ts";
 import { createAccess } from "./relay/access.ts";
 import { doorOf } from "./relay/door.ts";
-import { createHandler, type Handler } from "./relay/handler.ts";
+import { createHandler, type Handler, type HandlerOptions } from "./relay/handler.ts";
 import { createHub } from "./relay/hub.ts";
 import { createMcpEndpoint, type McpEndpoint } from "./relay/mcp.ts";
 import { keepObligations } from "./relay/obligation-timer.ts";
 import { createObservers } from "./relay/observers.ts";
 import { problemResponse } from "./relay/problem.ts";
+import type { RequestRate } from "./relay/rates.ts";
 import type { Relay } from "./relay/relay.ts";
 import { createStreams } from "./relay/streams.ts";
 import { operatorToken } from "./relay/tokens.ts";
+import { RestoreError, type Restored, restoreBackup, unfinishedRestore } from "./store/restore.ts";
 import { openSqliteStore } from "./store/sqlite.ts";
 import type { RelayStore } from "./store/store.ts";
 import { mcpPath } from "./wire/api.ts";
@@ -29,11 +31,21 @@ import { RelayError } from "./wire/error.ts";
 import { type AgentId, asId, type RelayId, uuidV7 } from "./wire/id.ts";
 import { tokenHash, tokenKind, tokenText } from "./wire/token.ts";
 
+export { type BackupFacts, inspectBackup, RestoreError, type Restored } from "./store/restore.ts";
+
 export type ServerOptions = {
   /** Folder of the relay's state; made when it does not exist. */
   home: string;
-  /** A loopback name; 127.0.0.1 by default. */
+  /** The address to listen on; 127.0.0.1 by default. Others than loopback need TLS, or `insecureBind`. */
   hostname?: string;
+  /** Certificate and key (PEM) to speak TLS with. */
+  tls?: { cert: string; key: string };
+  /** Listen beyond this machine without TLS: tokens and messages then travel in the clear. */
+  insecureBind?: boolean;
+  /** Further names it is reached by, for the check of Host; the first one is where it says it is. */
+  allowHosts?: readonly string[];
+  /** How often one token may ask; the product's bounds without it. */
+  requestRate?: RequestRate;
   /** 0 takes any free port. */
   port: number;
   log: Log;
@@ -58,6 +70,21 @@ type Running = { relay: Relay; mcp: McpEndpoint; handler: Handler };
 
 const loopback = ["127.0.0.1", "::1", "localhost"];
 
+/** Where the relay of a home keeps its database. */
+export function databaseOf(home: string): string {
+  return join(home, "relay", "relay.sqlite");
+}
+
+/**
+ * Puts a backup in the place of the database of a home. No relay may run there.
+ * @throws RestoreError, UnsafePathError, SqliteBusyError
+ */
+export function restoreHome(home: string, file: string, now: number): Restored {
+  privateFolder(home);
+  privateFolder(join(home, "relay"));
+  return restoreBackup({ file, path: databaseOf(home), now });
+}
+
 /**
  * Starts a relay. The port is bound first, so nothing is written when it is taken.
  * @throws ListenError, UnsafePathError, SqliteBusyError, SchemaError
@@ -65,9 +92,11 @@ const loopback = ["127.0.0.1", "::1", "localhost"];
 export async function startServer(options: ServerOptions): Promise<RelayServer> {
   const { home, hostname = "127.0.0.1", port, log, version } = options;
   const world: World = { clock: options.clock ?? realClock, random: options.random ?? realRandom, log };
-  if (!loopback.includes(hostname)) {
+  const local = loopback.includes(hostname);
+  if (!local && options.tls === undefined && options.insecureBind !== true) {
     throw new Error(
-      `Listen on ${hostname}: without TLS the relay listens on loopback only, ${loopback.join(" or ")} was wanted`,
+      `Listen on ${hostname}: without TLS the relay listens on loopback only, ${loopback.join(" or ")} was wanted; ` +
+        "give --tls-cert and --tls-key, or --insecure-bind when something else protects the connection",
     );
   }
   let running: Running | undefined;
@@ -75,10 +104,11 @@ export async function startServer(options: ServerOptions): Promise<RelayServer> 
   const listener = listen({
     hostname,
     port,
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
     clock: world.clock,
     serve: (request, streaming) => running?.handler(request, streaming) ?? Promise.resolve(notReady()),
   });
-  const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${listener.port}`;
+  const url = addressOf(options, listener.port);
   const files = { token: join(home, "operator.token"), url: join(home, "relay", "url") };
   const opened = await open(home, world).catch(async (error: unknown) => {
     await listener.close(0);
@@ -86,7 +116,15 @@ export async function startServer(options: ServerOptions): Promise<RelayServer> 
   });
   try {
     await ensureOperator(opened, files.token, world);
-    running = assemble(opened, { ...world, version, port: listener.port });
+    const door = doorOf({ port: listener.port, tls: options.tls !== undefined, names: namesOf(options) });
+    const rate = options.requestRate;
+    running = assemble(opened, {
+      ...world,
+      version,
+      home,
+      handler: { door, local, ...(rate === undefined ? {} : { rate }) },
+    });
+    await running.relay.audit({ kind: "relay_started", by: "relay", facts: { version, url, local } });
     writePrivate(files.url, `${url}\n`);
   } catch (error) {
     await Promise.allSettled([listener.close(0), opened.close()]);
@@ -111,19 +149,46 @@ export async function startServer(options: ServerOptions): Promise<RelayServer> 
   };
 }
 
+/** What the relay tells others to use: its first name, else the address it listens on. */
+function addressOf({ hostname = "127.0.0.1", tls, allowHosts = [] }: ServerOptions, port: number): string {
+  const everywhere = ["0.0.0.0", "::"].includes(hostname);
+  const name = allowHosts[0] ?? (everywhere ? "127.0.0.1" : hostname);
+  const host = name.split(":").length > 2 && !name.startsWith("[") ? `[${name}]` : name;
+  const scheme = tls === undefined ? "http" : "https";
+  return /:\d+$/.test(host) && !host.endsWith("]") ? `${scheme}://${host}` : `${scheme}://${host}:${port}`;
+}
+
+/** Names for the check of Host: the address listened on is one, unless it stands for all of them. */
+function namesOf({ hostname = "127.0.0.1", allowHosts = [] }: ServerOptions): string[] {
+  return ["0.0.0.0", "::"].includes(hostname) ? [...allowHosts] : [hostname, ...allowHosts];
+}
+
+/** The private folder for backups. */
+function backupFolder(home: string): string {
+  const folder = join(home, "backups");
+  privateFolder(folder);
+  return folder;
+}
+
 async function open(home: string, { clock, random }: World): Promise<RelayStore> {
   privateFolder(home);
   privateFolder(join(home, "relay"));
+  const path = databaseOf(home);
+  if (!existsSync(path) && existsSync(unfinishedRestore(path))) {
+    throw new RestoreError(`Start a relay in ${home}: a restore was interrupted; run 'agent-relay restore' again`);
+  }
   try {
-    return await openSqliteStore({ path: join(home, "relay", "relay.sqlite"), clock, random });
+    return await openSqliteStore({ path, clock, random });
   } catch (cause) {
     if (!(cause instanceof SqliteBusyError)) throw cause;
     throw new SqliteBusyError(`Start a relay in ${home}: another one runs there`, { cause });
   }
 }
 
-function assemble(store: RelayStore, world: World & { version: string; port: number }): Running {
-  const { clock, random, log, version, port } = world;
+type Assembly = World & { version: string; home: string; handler: HandlerOptions };
+
+function assemble(store: RelayStore, world: Assembly): Running {
+  const { clock, random, log, version, home } = world;
   const hub = createHub({
     clock,
     seen: (agent) => {
@@ -132,7 +197,9 @@ function assemble(store: RelayStore, world: World & { version: string; port: num
       });
     },
   });
-  const observers = createObservers({ store, clock, log, residentBytes: () => process.memoryUsage.rss() });
+  const observers = createObservers({ store, clock, log, residentBytes: () => process.memoryUsage.rss(),
+      backupFolder: () => backupFolder(home),
+    });
   const relay: Relay = {
     store,
     hub,
@@ -150,8 +217,7 @@ function assemble(store: RelayStore, world: World & { version: string; port: num
   return {
     relay,
     mcp,
-    handler: createHandler(relay, mcp, { door: doorOf({ port, tls: false }), local: true }),
-  };
+    handler: createHandler(relay, mcp, world.handler) };
 }
 
 /**
@@ -211,6 +277,8 @@ async function shutDown(
   relay.streams.close();
   await listener.close(limits.pumpFlushMs);
   await mcp.close();
+  await relay.refusals.close();
+  await relay.audit({ kind: "relay_stopped", by: "relay" });
   relay.hub.close();
   await relay.obligations.close();
   await relay.store.close();
