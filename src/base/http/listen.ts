@@ -31,7 +31,7 @@ export type ListenOptions = {
  * @throws ListenError when the port is taken or may not be used
  */
 export function listen(options: ListenOptions): Listener {
-  const { hostname, port, clock } = options;
+  const { port, clock } = options;
   const server = start(options);
   return {
     port: server.port ?? port,
