@@ -23,7 +23,7 @@ import type { RequestRate } from "./relay/rates.ts";
 import type { Relay } from "./relay/relay.ts";
 import { createStreams } from "./relay/streams.ts";
 import { operatorToken } from "./relay/tokens.ts";
-import { RestoreError, type Restored, restoreBackup, unfinishedRestore } from "./store/restore.ts";
+import { type Restored, RestoreError, restoreBackup, unfinishedRestore } from "./store/restore.ts";
 import { openSqliteStore } from "./store/sqlite.ts";
 import type { RelayStore } from "./store/store.ts";
 import { mcpPath } from "./wire/api.ts";
@@ -31,7 +31,7 @@ import { RelayError } from "./wire/error.ts";
 import { type AgentId, asId, type RelayId, uuidV7 } from "./wire/id.ts";
 import { tokenHash, tokenKind, tokenText } from "./wire/token.ts";
 
-export { type BackupFacts, inspectBackup, RestoreError, type Restored } from "./store/restore.ts";
+export { type BackupFacts, inspectBackup, type Restored, RestoreError } from "./store/restore.ts";
 
 export type ServerOptions = {
   /** Folder of the relay's state; made when it does not exist. */
@@ -175,7 +175,9 @@ async function open(home: string, { clock, random }: World): Promise<RelayStore>
   privateFolder(join(home, "relay"));
   const path = databaseOf(home);
   if (!existsSync(path) && existsSync(unfinishedRestore(path))) {
-    throw new RestoreError(`Start a relay in ${home}: a restore was interrupted; run 'agent-relay restore' again`);
+    throw new RestoreError(
+      `Start a relay in ${home}: a restore was interrupted; run 'agent-relay restore' again`,
+    );
   }
   try {
     return await openSqliteStore({ path, clock, random });
@@ -197,9 +199,13 @@ function assemble(store: RelayStore, world: Assembly): Running {
       });
     },
   });
-  const observers = createObservers({ store, clock, log, residentBytes: () => process.memoryUsage.rss(),
-      backupFolder: () => backupFolder(home),
-    });
+  const observers = createObservers({
+    store,
+    clock,
+    log,
+    residentBytes: () => process.memoryUsage.rss(),
+    backupFolder: () => backupFolder(home),
+  });
   const relay: Relay = {
     store,
     hub,
@@ -217,7 +223,8 @@ function assemble(store: RelayStore, world: Assembly): Running {
   return {
     relay,
     mcp,
-    handler: createHandler(relay, mcp, world.handler) };
+    handler: createHandler(relay, mcp, world.handler),
+  };
 }
 
 /**
