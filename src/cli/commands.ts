@@ -1,20 +1,8 @@
 /** The table of commands: names, options and help. What they do is loaded when they run. */
 import { type Command, Option } from "commander";
 import { homeOf, wholeNumber } from "./context.ts";
-import { createPrinter, type Printer } from "./print.ts";
-
-const home = () => new Option("--home <dir>", "state folder (default: AGENT_RELAY_HOME or ~/.agent-relay)");
-const json = () => new Option("--json", "print JSON for programs");
-const relay = () =>
-  new Option("--relay <url>", "the relay (default: AGENT_RELAY_URL or the one running from the home)");
-const tokenFile = () =>
-  new Option("--token-file <file>", "file with a token (default: operator.token in the home)");
-const logLevel = (fallback: "warn" | "error") =>
-  new Option("--log-level <level>", "what is logged to standard error")
-    .choices(["debug", "info", "warn", "error", "silent"])
-    .default(fallback);
-const port = (fallback: number, what: string) =>
-  new Option("--port <n>", what).argParser(wholeNumber("--port", 0, 65_535)).default(fallback);
+import { addMessages } from "./message-commands.ts";
+import { home, json, logLevel, port, printer, relay, tokenFile } from "./options.ts";
 
 /** What the option parser has to say, as one line. */
 export function errorLine(text: string): string {
@@ -25,12 +13,12 @@ export function errorLine(text: string): string {
 }
 
 type SetExit = (code: number) => void;
-type Flags = { json?: boolean };
 
 /** Adds every command to the program. */
 export function addCommands(program: Command, version: string, setExit: SetExit): void {
   addServing(program, version, setExit);
   addPeople(program, setExit);
+  addMessages(program);
   addOutbox(program, setExit);
   addTokens(program);
   for (const command of [program, ...program.commands, ...program.commands.flatMap((c) => c.commands)]) {
@@ -120,35 +108,6 @@ function addPeople(program: Command, setExit: SetExit): void {
     .addOption(json())
     .action(async (o) => (await import("./commands/agents.ts")).agents(o, printer(o)));
   program
-    .command("send")
-    .description("send a message as the operator")
-    .argument("<name>", "agent that is to get it")
-    .argument("<text...>", "the message; - reads it from standard input")
-    .option("--thread <id>", "go on in this thread")
-    .option("--expects-reply", "the agent then owes a reply")
-    .option("--key <key>", "idempotency key: the same key is never sent twice")
-    .addOption(relay())
-    .addOption(tokenFile())
-    .addOption(home())
-    .addOption(json())
-    .action(async (name, text, o) =>
-      (await import("./commands/send.ts")).send({ ...o, name, text }, printer(o)),
-    );
-  program
-    .command("inbox")
-    .description("messages of an agent's inbox, oldest first; reading changes nothing")
-    .argument("<name>", "the agent; 'operator' for your own")
-    .option("--unread", "only what the agent has not seen yet")
-    .addOption(
-      new Option("--after <seq>", "only after this seq").argParser(wholeNumber("--after", 0, 999_999_999)),
-    )
-    .addOption(new Option("--limit <n>", "at most this many").argParser(wholeNumber("--limit", 1, 100_000)))
-    .addOption(relay())
-    .addOption(tokenFile())
-    .addOption(home())
-    .addOption(json())
-    .action(async (name, o) => (await import("./commands/inbox.ts")).inbox({ ...o, name }, printer(o)));
-  program
     .command("doctor")
     .description("what is wrong on this machine: relay, clock, disk, permissions, outboxes")
     .addOption(relay())
@@ -230,12 +189,4 @@ function addTokens(program: Command): void {
   common(
     token.command("revoke").description("end a token at once").argument("<id>", "its id, from token ls"),
   ).action(async (id, o) => (await import("./commands/token.ts")).tokenRevoke({ ...o, id }, printer(o)));
-}
-
-function printer(options: Flags): Printer {
-  return createPrinter({
-    json: options.json === true,
-    write: (text) => process.stdout.write(text),
-    color: process.stdout.isTTY === true && process.env.NO_COLOR === undefined,
-  });
 }

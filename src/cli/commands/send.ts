@@ -7,6 +7,8 @@ export type SendOptions = RelayOptions & {
   text: string[];
   thread?: string;
   expectsReply?: boolean;
+  urgent?: boolean;
+  forward?: string;
   key?: string;
 };
 
@@ -20,6 +22,8 @@ export async function send(options: SendOptions, print: Printer): Promise<void> 
     body,
     ...(options.thread === undefined ? {} : { threadId: options.thread }),
     ...(options.expectsReply === undefined ? {} : { expectsReply: options.expectsReply }),
+    ...(options.urgent === true ? { priority: "urgent" } : {}),
+    ...(options.forward === undefined ? {} : { forwardOf: options.forward }),
     ...(options.key === undefined ? {} : { idempotencyKey: options.key }),
   });
   print.data(receipt);
