@@ -93,6 +93,10 @@ export const requirements: readonly Requirement[] = [
   kept("P3.6", "For all lists, contexts and outages: shown is a subset of granted"),
   kept("P3.7", "The relay decides every call again by the token, whatever the proxy showed"),
   kept("P3.8", "No principal can hand on more than it holds"),
+  kept(
+    "P3.9",
+    "A change of a profile holds at once at the relay, and narrows what the agent is shown in its open stream within 5 seconds",
+  ),
 
   kept("P4.1", "The relay token is in no child's environment or argv"),
   kept("P4.2", "The relay token is in no log and no file but its own 0600 file"),
@@ -101,6 +105,14 @@ export const requirements: readonly Requirement[] = [
   kept("P4.5", "The endpoint refuses a missing and a wrong secret alike, and foreign hosts and origins"),
   kept("P4.6", "Files that hold secrets or records are 0600 in folders of 0700"),
   kept("P4.7", "A revoked token stops working at once, open streams included"),
+  kept(
+    "P4.8",
+    "A used secret that comes back with another successor revokes its token and all that it minted",
+  ),
+  kept(
+    "P4.9",
+    "One runner at a time runs an agent: a displaced one may deliver what it still has, marked late, and nothing else",
+  ),
 
   kept("P5.1", "Each of sent, queued, refused, rejected and unknown has its fixed wording"),
   kept("P5.2", "A queued answer validates against the tool's outputSchema in an SDK client"),

@@ -67,6 +67,8 @@ export function createMcpEndpoint(relay: Relay): McpEndpoint {
     },
     { onerror: (error) => relay.log.debug("An MCP request was refused or failed", { error }) },
   );
+  // Whoever listens asks again, and gets what its token allows from then on.
+  relay.access.onRights(() => handler.notify.toolsChanged());
   return {
     async serve(request, body, principal) {
       if (body === undefined) {
