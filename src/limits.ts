@@ -175,6 +175,8 @@ export const limits = {
   /** Feed: keepalive, and streams per principal. */
   feedKeepaliveMs: 15 * second,
   feedStreamsPerPrincipalMax: 20,
+  /** Keepalives of all feeds share one timer, which goes round in so many steps: one each second. */
+  feedWheelSlots: 15,
   /** A feed that was silent for this long (keepalives included) is dead and is opened again. */
   feedSilenceMs: 45 * second,
   /** Presence is written down this often while a runner stays connected, and changes are told in bundles this long. */
@@ -272,6 +274,14 @@ export const limits = {
   agentMcpStartMs: 20 * second,
   /** A provider answers within this time whether it has taken a text; Claude Code confirms at its next safe point. */
   injectMs: 10 * second,
+  /** Codex's app-server listens within this time: a cold start on a busy machine took 3 s. */
+  codexStartMs: 20 * second,
+  /** A lost connection to Codex's app-server is opened again after this pause. */
+  codexReconnectMs: second,
+  /** Texts given to Codex that are remembered, so that none is given twice: more than one session sees in a week. */
+  codexGivenMax: 10_000,
+  /** Items of a resumed conversation that are looked through for texts it already holds. */
+  codexHistoryItems: 400,
   /** A session's scratch folder whose owner was never recorded is swept after this time. */
   scratchUnownedMs: minute,
   /** Shutdown of the pump and of whole processes on SIGTERM. */
@@ -302,6 +312,7 @@ export function assertLimits(l: Limits): void {
     [l.runnerTokenRenewMs < l.runnerTokenMs, "a runner's renewal must come before the end of its token"],
     [l.presenceMs * 2 < l.leaseMs, "two signs of life must fit a lease"],
     [l.feedKeepaliveMs * 2 < l.feedSilenceMs, "two keepalives must fit the feed silence"],
+    [l.feedCanaryMs % l.feedKeepaliveMs === 0, "a canary must fall on a keepalive"],
     [l.feedCanaryMs * 2 < l.feedCanarySilenceMs, "two canaries must fit the silence of a feed"],
     [l.replyReminderMs < l.replySecondReminderMs, "the second reminder must come after the first"],
     [l.replySecondReminderMs < l.replyOverdueMs, "a reply is overdue after the last reminder"],

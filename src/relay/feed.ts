@@ -61,11 +61,13 @@ class Feed {
   readonly #hints = new Set<HintSubject>();
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   readonly #leave: (() => void)[];
-  #stopKeepalive: () => void = () => {};
   #stopStall: (() => void) | undefined;
   #closed = false;
   #running = false;
   #inboxGrew = true;
+  /** The client is to be told that the inbox was looked into. */
+  #canaryDue = false;
+  #beats = 0;
   #seq = 0;
 
   constructor(
@@ -97,8 +99,7 @@ class Feed {
         this.#advance();
       },
     });
-    this.#leave = [leaveHub, leave];
-    this.#keepAlive();
+    this.#leave = [leaveHub, relay.hub.beat(() => this.#beat()), leave];
     this.#running = true;
     this.#guard(this.#begin(after));
   }
@@ -108,7 +109,6 @@ class Feed {
     if (this.#closed) return;
     this.#closed = true;
     for (const leave of this.#leave) leave();
-    this.#stopKeepalive();
     this.#stopStall?.();
     try {
       if (stalled) this.#controller?.error(new Error("The reader of the feed takes nothing"));
@@ -139,12 +139,13 @@ class Feed {
       this.#hints.clear();
       if (!this.#inboxGrew) continue;
       this.#inboxGrew = false;
-      const { messages, more } = await this.#page(this.#seq, limits.inboxPageDefault);
+      const { messages, more, newestSeq } = await this.#page(this.#seq, limits.inboxPageDefault);
       for (const message of messages) {
         this.#seq = message.seq;
         this.#send({ type: "message", message }, message.seq);
       }
       this.#inboxGrew ||= more;
+      if (this.#canaryDue && !more) this.#sendCanary(newestSeq);
     }
     this.#running = false;
   }
@@ -190,11 +191,22 @@ class Feed {
     this.#advance();
   }
 
-  #keepAlive(): void {
-    this.#stopKeepalive = this.#relay.clock.after(limits.feedKeepaliveMs, () => {
-      // A full stream gets no more bytes: its reader has to take what is there first.
-      if (!this.#isFull()) this.#write(sseComment);
-      this.#keepAlive();
-    });
+  /** Breaks the silence: a comment, and every so often a look into the inbox whether a wake was lost. */
+  #beat(): void {
+    // A full stream gets no more bytes: its reader has to take what is there first.
+    if (this.#isFull()) return;
+    this.#write(sseComment);
+    this.#beats += 1;
+    if ((this.#beats * limits.feedKeepaliveMs) % limits.feedCanaryMs !== 0) return;
+    this.#canaryDue = true;
+    this.#inboxGrew = true;
+    this.#advance();
+  }
+
+  /** Says that everything up to the newest message has gone through this stream, from the store to its reader. */
+  #sendCanary(newestSeq: number): void {
+    this.#canaryDue = false;
+    this.#seq = Math.max(this.#seq, newestSeq);
+    this.#send({ type: "alive", seq: this.#seq }, this.#seq);
   }
 }

@@ -6,6 +6,7 @@ import type { Clock } from "../base/clock.ts";
 import { limits } from "../limits.ts";
 import type { hintSubjects } from "../wire/feed.ts";
 import type { AgentId } from "../wire/id.ts";
+import { createWheel } from "./wheel.ts";
 
 export type HintSubject = (typeof hintSubjects)[number];
 
@@ -30,6 +31,8 @@ export type Hub = {
   isOnline(agent: AgentId): boolean;
   /** Agents that are online now. */
   online(): AgentId[];
+  /** Calls back every `limits.feedKeepaliveMs` until the returned function is called; must not throw. */
+  beat(callback: () => void): () => void;
   /** Ends every timer. */
   close(): void;
 };
@@ -62,6 +65,7 @@ export function createHub(options: { clock: Clock; seen(agent: AgentId): void })
     stopTick = clock.after(limits.presenceMs, tick);
   };
   let stopTick = clock.after(limits.presenceMs, tick);
+  const wheel = createWheel({ clock, turnMs: limits.feedKeepaliveMs, slots: limits.feedWheelSlots });
 
   return {
     join(agent, follower) {
@@ -83,8 +87,10 @@ export function createHub(options: { clock: Clock; seen(agent: AgentId): void })
     agentsChanged,
     isOnline: (agent) => followers.has(agent),
     online,
+    beat: wheel.join,
     close() {
       closed = true;
+      wheel.close();
       stopTick();
       stopHint?.();
     },

@@ -114,7 +114,7 @@ describe.each(eras)("MCP in the $era era", ({ era, mode }) => {
     });
     expect(replied.structuredContent).toMatchObject({ delivery: "sent", threadId: receipt.messageId });
     const after = await b.callTool({ name: "relay_check_messages", arguments: { seenSeq: 1 } });
-    expect(after.structuredContent).toEqual({ messages: [], notices: [], more: false });
+    expect(after.structuredContent).toEqual({ messages: [], notices: [], reminders: [], more: false });
     const answer = await a.callTool({ name: "relay_check_messages", arguments: {} });
     expect(answer.structuredContent).toMatchObject({
       messages: [{ from: "bob", body: "hi", replyTo: receipt.messageId, threadId: receipt.messageId }],

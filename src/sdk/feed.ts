@@ -57,7 +57,7 @@ export async function* followFeed(options: FeedOptions): AsyncGenerator<FeedItem
           onState("open");
         }
         cursor = id ?? cursor;
-        yield { event, cursor };
+        if (event.type !== "alive") yield { event, cursor };
       }
       onState("waiting");
     } catch (thrown) {
@@ -75,9 +75,13 @@ async function* connection(
   after: Cursor | undefined,
 ): AsyncGenerator<{ id: Cursor | undefined; event: FeedEvent }> {
   using ending = linkedAbort(options.signal);
-  const silence = silenceTimer(options.clock, () =>
-    ending.abort(new Error(`The feed was silent for ${limits.feedSilenceMs} ms`)),
-  );
+  const quiet = (ms: number, what: string) =>
+    silenceTimer({ clock: options.clock, ms }, () =>
+      ending.abort(new Error(`The feed ${what} for ${ms} ms`)),
+    );
+  const silence = quiet(limits.feedSilenceMs, "was silent");
+  // Keepalives only show that the connection works: events show that what is behind it does.
+  const canary = quiet(limits.feedCanarySilenceMs, "brought no sign of the inbox");
   try {
     const response = await open(options, after, ending.signal);
     silence.heard();
@@ -85,11 +89,14 @@ async function* connection(
       if (data === undefined) continue;
       // The one who reads may take his time: that is not the relay's silence.
       silence.stop();
+      canary.stop();
       yield { id: id === undefined ? undefined : parseCursor(id), event: eventOf(options.url, data) };
       silence.heard();
+      canary.heard();
     }
   } finally {
     silence.stop();
+    canary.stop();
     ending.abort();
   }
 }
@@ -143,12 +150,12 @@ function fetchFailure(url: string, thrown: unknown): RelayUnreachable {
 
 type SilenceTimer = { heard(): void; stop(): void };
 
-function silenceTimer(clock: Clock, onSilence: () => void): SilenceTimer {
-  let stop = clock.after(limits.feedSilenceMs, onSilence);
+function silenceTimer({ clock, ms }: { clock: Clock; ms: number }, onSilence: () => void): SilenceTimer {
+  let stop = clock.after(ms, onSilence);
   return {
     heard() {
       stop();
-      stop = clock.after(limits.feedSilenceMs, onSilence);
+      stop = clock.after(ms, onSilence);
     },
     stop: () => stop(),
   };
