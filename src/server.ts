@@ -23,6 +23,7 @@ import type { RequestRate } from "./relay/rates.ts";
 import type { Relay } from "./relay/relay.ts";
 import { createStreams } from "./relay/streams.ts";
 import { operatorToken } from "./relay/tokens.ts";
+import { keepUp } from "./relay/upkeep.ts";
 import { type Restored, RestoreError, restoreBackup, unfinishedRestore } from "./store/restore.ts";
 import { openSqliteStore } from "./store/sqlite.ts";
 import type { RelayStore } from "./store/store.ts";
@@ -48,6 +49,8 @@ export type ServerOptions = {
   requestRate?: RequestRate;
   /** 0 takes any free port. */
   port: number;
+  /** Messages older than this that nobody needs any more are forgotten, ms; all are kept without it. */
+  retentionMs?: number;
   log: Log;
   version: string;
   clock?: Clock;
@@ -69,6 +72,7 @@ type World = { clock: Clock; random: Random; log: Log };
 type Running = { relay: Relay; mcp: McpEndpoint; handler: Handler };
 
 const loopback = ["127.0.0.1", "::1", "localhost"];
+const everywhere = ["0.0.0.0", "::"];
 
 /** Where the relay of a home keeps its database. */
 export function databaseOf(home: string): string {
@@ -116,7 +120,11 @@ export async function startServer(options: ServerOptions): Promise<RelayServer> 
   });
   try {
     await ensureOperator(opened, files.token, world);
-    const door = doorOf({ port: listener.port, tls: options.tls !== undefined, names: namesOf(options) });
+    const door = doorOf({
+      port: listener.port,
+      tls: options.tls !== undefined,
+      names: namesOf(options, listener.port),
+    });
     const rate = options.requestRate;
     running = assemble(opened, {
       ...world,
@@ -130,7 +138,7 @@ export async function startServer(options: ServerOptions): Promise<RelayServer> 
     await Promise.allSettled([listener.close(0), opened.close()]);
     throw error;
   }
-  const stopPruning = prune(opened, world);
+  const endUpkeep = keepUp({ store: opened, retentionMs: options.retentionMs, ...world });
   log.info("The relay is up", { url, home, relayId: opened.identity.relayId });
   const { relay, mcp } = running;
   let closing: Promise<void> | undefined;
@@ -140,8 +148,7 @@ export async function startServer(options: ServerOptions): Promise<RelayServer> 
     operatorTokenFile: files.token,
     relayId: opened.identity.relayId,
     close() {
-      stopPruning();
-      closing ??= shutDown({ relay, mcp, listener, urlFile: files.url }, () => {
+      closing ??= shutDown({ relay, mcp, listener, endUpkeep, urlFile: files.url }, () => {
         running = undefined;
       });
       return closing;
@@ -151,16 +158,16 @@ export async function startServer(options: ServerOptions): Promise<RelayServer> 
 
 /** What the relay tells others to use: its first name, else the address it listens on. */
 function addressOf({ hostname = "127.0.0.1", tls, allowHosts = [] }: ServerOptions, port: number): string {
-  const everywhere = ["0.0.0.0", "::"].includes(hostname);
-  const name = allowHosts[0] ?? (everywhere ? "127.0.0.1" : hostname);
+  const name = allowHosts[0] ?? (everywhere.includes(hostname) ? "127.0.0.1" : hostname);
   const host = name.split(":").length > 2 && !name.startsWith("[") ? `[${name}]` : name;
   const scheme = tls === undefined ? "http" : "https";
   return /:\d+$/.test(host) && !host.endsWith("]") ? `${scheme}://${host}` : `${scheme}://${host}:${port}`;
 }
 
-/** Names for the check of Host: the address listened on is one, unless it stands for all of them. */
-function namesOf({ hostname = "127.0.0.1", allowHosts = [] }: ServerOptions): string[] {
-  return ["0.0.0.0", "::"].includes(hostname) ? [...allowHosts] : [hostname, ...allowHosts];
+/** Names for the check of Host: the address listened on is one with its port, unless it stands for all of them. */
+function namesOf({ hostname = "127.0.0.1", allowHosts = [] }: ServerOptions, port: number): string[] {
+  if (loopback.includes(hostname) || everywhere.includes(hostname)) return [...allowHosts];
+  return [...allowHosts, `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`];
 }
 
 /** The private folder for backups. */
@@ -259,25 +266,18 @@ async function ensureOperator(store: RelayStore, file: string, world: World): Pr
   await store.addToken(operatorToken(newId(), next, operator.id), clock.now());
 }
 
-/** Forgets what need not be kept, now and every `limits.pruneIntervalMs`; the returned function stops it. */
-function prune(store: RelayStore, { clock, log }: World): () => void {
-  let stop = () => {};
-  const round = () => {
-    stop = clock.after(limits.pruneIntervalMs, round);
-    store.prune(clock.now(), limits.outcomeRetentionMs).then(
-      (rows) => log.debug("Pruned", { rows }),
-      (error: unknown) => log.warn("Pruning failed", { error }),
-    );
-  };
-  round();
-  return () => stop();
-}
-
 async function shutDown(
-  parts: { relay: Relay; mcp: McpEndpoint; listener: Listener; urlFile: string },
+  parts: {
+    relay: Relay;
+    mcp: McpEndpoint;
+    listener: Listener;
+    endUpkeep: () => Promise<void>;
+    urlFile: string;
+  },
   refuse: () => void,
 ): Promise<void> {
-  const { relay, mcp, listener, urlFile } = parts;
+  const { relay, mcp, listener, endUpkeep, urlFile } = parts;
+  const upkept = endUpkeep();
   rmSync(urlFile, { force: true });
   refuse();
   // Streams never end by themselves; calls in flight keep the SDK's instances until they are answered.
@@ -288,6 +288,7 @@ async function shutDown(
   await relay.audit({ kind: "relay_stopped", by: "relay" });
   relay.hub.close();
   await relay.obligations.close();
+  await upkept;
   await relay.store.close();
   relay.log.info("The relay has stopped");
 }
