@@ -21,6 +21,7 @@ export function openNoSession(
     hook: () => undefined,
     inject: () =>
       Promise.resolve({ status: "refused", reason: "this program cannot be given messages", final: true }),
+    lookFor: () => Promise.resolve(new Map()),
     interrupt: () => Promise.resolve(false),
     close: () => Promise.resolve(),
   };

@@ -34,6 +34,8 @@ export type SessionEvent =
   | { type: "tool-ended"; name: string; failed: boolean }
   /** This injection is in the conversation now: tells what became of an `unknown` one. */
   | { type: "taken"; injection: string }
+  /** A text that the provider had taken will not reach the model after all: it has to be given again. */
+  | { type: "dropped"; injection: string }
   /** Nothing but a sign of life. */
   | { type: "alive" }
   /** Something of the provider went wrong, but the session goes on. */

@@ -25,8 +25,8 @@ import {
 import type { LaunchPlan } from "./provider.ts";
 
 export type SupervisorOptions = {
-  /** Asked before every start, so that a restarted agent gets what is true then. */
-  plan: () => LaunchPlan;
+  /** Asked before every start, so that a restarted agent gets what is true then. A rejection is a failed start. */
+  plan: () => LaunchPlan | Promise<LaunchPlan>;
   cwd: string;
   stdio: "inherit" | LineStdio;
   /** The agent is at a person's terminal: it shares our process group, and the keys for interrupt reach it directly. */
@@ -38,6 +38,10 @@ export type SupervisorOptions = {
   limits: Pick<Limits, "childStopMs" | "outputDrainMs">;
   /** A child runs; for the record that a restarted runner ends it by. Not called when it was gone at once. */
   onChild?: (child: ProcessIdentity) => void;
+  /** A child was started: the way to its input. */
+  onSpawned?: (child: Pick<ChildProcess, "pid" | "write" | "closeInput">) => void;
+  /** A child has ended; another may follow. */
+  onExited?: (exit: ExitResult) => void;
 };
 
 /** How an agent ended for good. */
@@ -80,8 +84,8 @@ export function supervise(options: SupervisorOptions): Supervisor {
       void cleared.then(() => ended.resolve(end));
     }
   };
-  const spawn = () => {
-    const started = tryStart(options);
+  const spawn = async () => {
+    const started = await tryStart(options);
     if (typeof started === "string") {
       fault = started;
       return handle({ name: "spawn-failed" });
@@ -92,9 +96,11 @@ export function supervise(options: SupervisorOptions): Supervisor {
       const now = clock.monotonic();
       const patience = askedAt === undefined ? limits.childStopMs : askedAt + limits.childStopMs - now;
       cleared = clear(started, Math.max(0, patience), options);
+      tell(options, () => options.onExited?.(exit));
       handle({ name: "exited", now, exit, chance: options.random.fraction() });
     });
     tellOfChild(started, options);
+    tell(options, () => options.onSpawned?.(started));
   };
   const actions = {
     spawn() {
@@ -115,7 +121,7 @@ export function supervise(options: SupervisorOptions): Supervisor {
     },
   };
 
-  spawn();
+  void spawn();
   return {
     get state() {
       return state;
@@ -131,15 +137,24 @@ export function supervise(options: SupervisorOptions): Supervisor {
   };
 }
 
-/** The child, or why there is none. */
-function tryStart(options: SupervisorOptions): ChildProcess | string {
+/** The child, or why there is none. Never rejects. */
+async function tryStart(options: SupervisorOptions): Promise<ChildProcess | string> {
   const { cwd, stdio } = options;
   try {
-    const plan = options.plan();
+    const plan = await options.plan();
     if (plan.status === "refused") return plan.reason;
     return spawnChild({ command: plan.command, env: plan.env, cwd, stdio, processGroup: !options.terminal });
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** A listener that throws costs nothing but what it would have done. */
+function tell({ log }: SupervisorOptions, listener: () => void): void {
+  try {
+    listener();
+  } catch (error) {
+    log.error("agent's start or end was not handled", { error });
   }
 }
 

@@ -3,6 +3,7 @@
  * server asks of us. Whether a request may have been taken is part of its answer, because a message must not be given twice.
  */
 import type { Clock } from "../../base/clock.ts";
+import type { ServerAnswer } from "./requests.ts";
 
 /** A connection that carries whole texts. Nothing is called after `onClose`. */
 export type TextSocket = { send(text: string): void; close(): void };
@@ -22,7 +23,7 @@ export type Answer =
 export type ConnectionEvents = {
   onNotification(method: string, params: Members): void;
   /** The server asks; what is returned is the answer, undefined leaves it to another client of the same server. */
-  onRequest(method: string, params: Members): Record<string, unknown> | undefined;
+  onRequest(method: string, params: Members): ServerAnswer | undefined;
   onClose(why: string): void;
 };
 
@@ -133,8 +134,8 @@ function take(received: string, { settle, send, events }: Taker): void {
     events.onNotification(method, params);
     return;
   }
-  const result = events.onRequest(method, params);
-  if (result !== undefined) send({ id, result });
+  const answer = events.onRequest(method, params);
+  if (answer !== undefined) send({ id, ...answer });
 }
 
 function answerIn(message: Members): Answer {
