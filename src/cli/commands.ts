@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import { homeOf, wholeNumber } from "./context.ts";
 import { addMessages } from "./message-commands.ts";
 import { home, json, logLevel, port, printer, relay, tokenFile } from "./options.ts";
+import { addService } from "./service-commands.ts";
 
 /** What the option parser has to say, as one line. */
 export function errorLine(text: string): string {
@@ -19,6 +20,7 @@ export function addCommands(program: Command, version: string, setExit: SetExit)
   addServing(program, version, setExit);
   addPeople(program, setExit);
   addMessages(program);
+  addService(program, setExit);
   addOutbox(program, setExit);
   addTokens(program);
   for (const command of [program, ...program.commands, ...program.commands.flatMap((c) => c.commands)]) {
@@ -35,6 +37,13 @@ function addServing(program: Command, version: string, setExit: SetExit): void {
     .description("run the relay")
     .addOption(port(4850, "port to listen on; 0 = any"))
     .option("--host <address>", "address to listen on; other than loopback needs TLS", "127.0.0.1")
+    .option("--tls-cert <file>", "certificate chain (PEM) to speak TLS with")
+    .option("--tls-key <file>", "its key (PEM), readable by nobody else")
+    .option(
+      "--allow-host <name...>",
+      "further names or addresses it is reached by, with a port where it is another; the first is the one it tells",
+    )
+    .option("--insecure-bind", "listen beyond this machine without TLS: something else must protect the connection")
     .addOption(home())
     .addOption(json())
     .addOption(logLevel("warn"))

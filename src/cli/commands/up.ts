@@ -1,11 +1,16 @@
 /** `agent-relay up`: the relay in the foreground until SIGINT or SIGTERM. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { readPrivate } from "../../base/file.ts";
 import { drainHome } from "../../outboxes.ts";
 import { startServer } from "../../server.ts";
-import type { Printer } from "../print.ts";
+import { CliError, type Printer } from "../print.ts";
 import { stderrLog, untilStopped } from "../process.ts";
 
-export type UpOptions = { port: number; host: string; home: string; logLevel: string; version: string };
+export type UpOptions = {
+  tlsCert?: string;
+  tlsKey?: string;
+  allowHost?: string[];
+  insecureBind?: boolean; port: number; host: string; home: string; logLevel: string; version: string };
 
 /** Starts the relay, prints where it is, and ends when asked. */
 export async function up(options: UpOptions, print: Printer): Promise<void> {
@@ -14,6 +19,7 @@ export async function up(options: UpOptions, print: Printer): Promise<void> {
     home: options.home,
     hostname: options.host,
     port: options.port,
+    ...bindingOf(options),
     version: options.version,
     log: stderrLog(options.logLevel),
   });
@@ -40,4 +46,31 @@ export async function up(options: UpOptions, print: Printer): Promise<void> {
   ending.abort();
   await server.close();
   await drained;
+}
+
+/** How it listens: TLS, names, and whether it may do without TLS. */
+function bindingOf(options: UpOptions): Partial<Parameters<typeof startServer>[0]> {
+  const { tlsCert, tlsKey, allowHost, insecureBind } = options;
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    throw new CliError("usage", "Speak TLS: --tls-cert and --tls-key were wanted, one of them was given");
+  }
+  return {
+    ...(tlsCert === undefined || tlsKey === undefined ? {} : { tls: tlsOf(tlsCert, tlsKey) }),
+    ...(allowHost === undefined ? {} : { allowHosts: allowHost }),
+    ...(insecureBind === undefined ? {} : { insecureBind }),
+  };
+}
+
+function tlsOf(certFile: string, keyFile: string): { cert: string; key: string } {
+  for (const file of [certFile, keyFile]) {
+    if (!existsSync(file)) throw new CliError("usage", `Speak TLS: there is no ${file}`);
+  }
+  // A key that others can read is refused.
+  const key = readPrivate(keyFile) ?? "";
+  const cert = readFileSync(certFile, "utf8");
+  if (!cert.includes("BEGIN CERTIFICATE")) {
+    throw new CliError("usage", `Speak TLS: ${certFile} holds no certificate in PEM`);
+  }
+  if (!key.includes("PRIVATE KEY")) throw new CliError("usage", `Speak TLS: ${keyFile} holds no key in PEM`);
+  return { cert, key };
 }
