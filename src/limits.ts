@@ -162,8 +162,9 @@ export const limits = {
   /** Messages that one transaction takes into the search, or looks at to forget them: a few milliseconds. */
   searchStepRows: 200,
   pruneMessagesMax: 200,
-  /** New messages are taken into the search this often; a search itself takes in what is missing. */
+  /** New messages are taken into the search this often, and while there are many; a search takes in what is missing. */
   searchStepMs: second,
+  searchCatchUpMs: 200,
   /** Words of one search, messages of one answer, and the characters of a body that it shows. */
   searchWordsMax: 16,
   searchPageDefault: 20,

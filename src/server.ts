@@ -148,7 +148,8 @@ export async function startServer(options: ServerOptions): Promise<RelayServer> 
     operatorTokenFile: files.token,
     relayId: opened.identity.relayId,
     close() {
-      closing ??= shutDown({ relay, mcp, listener, endUpkeep, urlFile: files.url }, () => {
+      endUpkeep();
+      closing ??= shutDown({ relay, mcp, listener, urlFile: files.url }, () => {
         running = undefined;
       });
       return closing;
@@ -267,17 +268,10 @@ async function ensureOperator(store: RelayStore, file: string, world: World): Pr
 }
 
 async function shutDown(
-  parts: {
-    relay: Relay;
-    mcp: McpEndpoint;
-    listener: Listener;
-    endUpkeep: () => Promise<void>;
-    urlFile: string;
-  },
+  parts: { relay: Relay; mcp: McpEndpoint; listener: Listener; urlFile: string },
   refuse: () => void,
 ): Promise<void> {
-  const { relay, mcp, listener, endUpkeep, urlFile } = parts;
-  const upkept = endUpkeep();
+  const { relay, mcp, listener, urlFile } = parts;
   rmSync(urlFile, { force: true });
   refuse();
   // Streams never end by themselves; calls in flight keep the SDK's instances until they are answered.
@@ -288,7 +282,6 @@ async function shutDown(
   await relay.audit({ kind: "relay_stopped", by: "relay" });
   relay.hub.close();
   await relay.obligations.close();
-  await upkept;
   await relay.store.close();
   relay.log.info("The relay has stopped");
 }

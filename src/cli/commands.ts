@@ -44,6 +44,12 @@ function addServing(program: Command, version: string, setExit: SetExit): void {
       "further names or addresses it is reached by, with a port where it is another; the first is the one it tells",
     )
     .option("--insecure-bind", "listen beyond this machine without TLS: something else must protect the connection")
+    .addOption(
+      new Option(
+        "--retention-days <n>",
+        "forget older messages that were read; without it all are kept",
+      ).argParser(wholeNumber("--retention-days", 1, 36_500)),
+    )
     .addOption(home())
     .addOption(json())
     .addOption(logLevel("warn"))

@@ -10,7 +10,16 @@ export type UpOptions = {
   tlsCert?: string;
   tlsKey?: string;
   allowHost?: string[];
-  insecureBind?: boolean; port: number; host: string; home: string; logLevel: string; version: string };
+  insecureBind?: boolean;
+  port: number;
+  host: string;
+  home: string;
+  logLevel: string;
+  version: string;
+  retentionDays?: number;
+};
+
+const dayMs = 24 * 60 * 60 * 1_000;
 
 /** Starts the relay, prints where it is, and ends when asked. */
 export async function up(options: UpOptions, print: Printer): Promise<void> {
@@ -22,6 +31,7 @@ export async function up(options: UpOptions, print: Printer): Promise<void> {
     ...bindingOf(options),
     version: options.version,
     log: stderrLog(options.logLevel),
+    ...(options.retentionDays === undefined ? {} : { retentionMs: options.retentionDays * dayMs }),
   });
   const { url, mcpUrl, operatorTokenFile } = server;
   print.data({ event: "ready", url, mcpUrl, operatorTokenFile });
