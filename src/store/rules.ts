@@ -59,6 +59,8 @@ export type Recipient = { id: AgentId; name: string };
 /** The message replied to, as the replier stands to it. */
 export type ParentFacts = {
   sender: Recipient;
+  /** That agent was removed: nobody reads its inbox any more. */
+  senderRemoved?: boolean;
   threadId: ThreadId;
   /** It is in the inbox of the replier. */
   received: boolean;
@@ -285,6 +287,12 @@ function parentFault(read: ReadWrite, facts: WriteFacts): Rejection | undefined 
     // A relay that lost the parent can still place a reply that says where it belongs.
     if (read.to !== undefined && read.threadId !== undefined) return undefined;
     return rejected("parent_unknown", `Reply to message ${parentId}: it is not in your inbox`);
+  }
+  if (parent.received && parent.senderRemoved === true) {
+    return rejected(
+      "recipient_unknown",
+      `Reply to message ${parentId}: its sender, ${parent.sender.name}, was removed`,
+    );
   }
   if (parent.received) return undefined;
   if (parent.sender.id === facts.sender) {

@@ -177,7 +177,8 @@ export const agentPromises: Promises = {
     expect(bob.lastSeenAt).toBeUndefined();
     await world.store.markSeen(bob.id, start + 7);
     await world.store.markSeen(bob.id, start + 3);
-    expect(await world.store.listAgents()).toEqual([ada, { ...bob, lastSeenAt: start + 7 }]);
+    const lease = bob.lease === undefined ? undefined : { ...bob.lease, until: start + 7 + limits.leaseMs };
+    expect(await world.store.listAgents()).toEqual([ada, { ...bob, lastSeenAt: start + 7, lease }]);
     expect(await world.store.counts()).toEqual({ agents: 2, messages: 0, unread: 0, obligationsOpen: 0 });
   },
 };

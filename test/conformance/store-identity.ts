@@ -87,6 +87,18 @@ export const renewalPromises: Promises = {
     expect(await of.renew("three", "four")).toMatchObject({ status: "refused" });
   },
 
+  "[P4.9] what a displaced runner still delivers is marked late": async (world) => {
+    const { agent } = await ada(world);
+    const bob = await world.agent("bob");
+    const batch = world.batch(agent, [world.write({ to: "bob", body: "drained" })]);
+    await world.store.applyWrites({ ...batch, late: true }, start);
+    await world.apply(agent, world.write({ to: "bob", body: "live" }));
+    expect((await world.inbox(bob)).map(({ body, late }) => [body, late === true])).toEqual([
+      ["drained", true],
+      ["live", false],
+    ]);
+  },
+
   "a secret that is unknown, has ended or belongs to another token is not swapped": async (world) => {
     const { renew } = await ada(world, { expiresAt: start + minute });
     await world.store.enrol(world.enrolment("bob", { token: world.token({ hash: hash("bob") }) }), start);

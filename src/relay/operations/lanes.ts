@@ -47,6 +47,7 @@ export const deliverRecords: Operation<"deliverRecords"> = async (relay, input, 
       // A runner cannot send by itself: what the agent's profile allows at this moment counts.
       scopes: runner.agentScopes,
       lane: { storeId: asId(storeId), laneSession },
+      ...(runner.displaced ? { late: true } : {}),
       writes: input.records.map((record) => ({
         ...record,
         key: asId(record.key),

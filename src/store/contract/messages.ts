@@ -21,6 +21,8 @@ export type WriteBatch = {
   scopes: readonly Scope[];
   /** Present for an outbox; refused as a whole when its session is fenced. */
   lane?: LaneUse;
+  /** Another runner runs the sender now: what this one still delivers is marked late. */
+  late?: boolean;
   writes: readonly Write[];
   /** Keys are remembered this long, ms; a record enqueued before that is rejected as `key_expired`. */
   keyWindowMs: number;

@@ -74,13 +74,17 @@ function leaseStatements(database: Database) {
     `UPDATE agents SET removed_at = ?2, name = name || ' (removed ' || substr(id, -12) || ')', holder_id = NULL,
        lease_until = NULL WHERE id = ?1`,
   );
-  return { holder, give, displace, children, ofAgent, remove };
+  const leaveAll = database.prepare("DELETE FROM channel_members WHERE agent_id = ?1");
+  const endEmpty = database.prepare(
+    "DELETE FROM channels WHERE NOT EXISTS (SELECT 1 FROM channel_members WHERE channel = channels.name)",
+  );
+  return { holder, give, displace, children, ofAgent, remove, leaveAll, endEmpty };
 }
 
 /** The verbs about agents. Every call belongs inside a transaction. */
 export function agentVerbs(database: Database, tokens: TokenVerbs) {
   const { byName, byId, all, insert, assign, seen, profileThere } = agentStatements(database);
-  const { ofAgent, remove } = leaseStatements(database);
+  const { ofAgent, remove, leaveAll, endEmpty } = leaseStatements(database);
   const agentByName = (name: string) => optional(byName.get(name));
   const agentById = (id: AgentId) => optional(byId.get(id));
 
@@ -102,6 +106,8 @@ export function agentVerbs(database: Database, tokens: TokenVerbs) {
       const agent = agentByName(name);
       if (agent === undefined || agent.kind === "operator") return undefined;
       const revoked = ofAgent.all(agent.id).flatMap(({ id }) => tokens.revoke(id, now));
+      leaveAll.run(agent.id);
+      endEmpty.run();
       remove.run(agent.id, now);
       return { agent, revoked };
     },

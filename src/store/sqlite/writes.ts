@@ -39,6 +39,7 @@ import { obligationWriter } from "./obligations.ts";
 type ParentRow = {
   senderId: AgentId;
   senderName: string;
+  senderRemoved: number;
   threadId: ThreadId;
   received: number;
   obliged: number;
@@ -56,7 +57,9 @@ export function writeVerbs(database: Database) {
   const inSavepoint = savepoint(database, "write_of_batch");
   const applyOne = writer(database);
   const brakeOf = brakeKeeper(database);
-  const senderThere = database.prepare<unknown, [string]>("SELECT 1 FROM agents WHERE id = ?1");
+  const senderThere = database.prepare<unknown, [string]>(
+    "SELECT 1 FROM agents WHERE id = ?1 AND removed_at IS NULL",
+  );
   const inLane = laneUser(database);
   const grant = database.prepare<{ session: number }, [string, string, number]>(
     `INSERT INTO lanes (store_id, agent_id, session, opened_at)
@@ -179,7 +182,9 @@ function writer(database: Database) {
     if (brake.fault !== undefined) return { status: "rejected", ...brake.fault };
     const read = readWrite(write, batch, now);
     if (read.status === "rejected") return read;
-    return decideWrite(write, read, { ...facts(batch, write, read), brakes: brake.brakes });
+    const decision = decideWrite(write, read, { ...facts(batch, write, read), brakes: brake.brakes });
+    if (batch.late !== true || decision.status === "rejected") return decision;
+    return { ...decision, message: { ...decision.message, late: true } };
   }
 }
 
@@ -196,7 +201,8 @@ function factFinder(database: Database) {
        OR EXISTS (SELECT 1 FROM inbox i WHERE i.message_id = m.id AND i.agent_id = ?2))`,
   );
   const parentRow = database.prepare<ParentRow, [string, string]>(
-    `SELECT m.sender_id AS senderId, s.name AS senderName, m.thread_id AS threadId,
+    `SELECT m.sender_id AS senderId, s.name AS senderName,
+       s.removed_at IS NOT NULL AS senderRemoved, m.thread_id AS threadId,
        i.seq IS NOT NULL AS received, o.message_id IS NOT NULL AS obliged, o.closed_at AS closedAt
      FROM messages m JOIN agents s ON s.id = m.sender_id
      LEFT JOIN inbox i ON i.message_id = m.id AND i.agent_id = ?2
@@ -219,14 +225,16 @@ function factFinder(database: Database) {
 
 /** A function that finds who is meant by a name, a channel or everyone; nobody but one agent may mean itself. */
 function audienceFinder(database: Database) {
-  const holder = database.prepare<Recipient, [string]>("SELECT id, name FROM agents WHERE name = ?1");
+  const holder = database.prepare<Recipient, [string]>(
+    "SELECT id, name FROM agents WHERE name = ?1 AND removed_at IS NULL",
+  );
   const channel = database.prepare<unknown, [string]>("SELECT 1 FROM channels WHERE name = ?1");
   const members = database.prepare<Recipient, [string, string, number]>(
     `SELECT a.id, a.name FROM channel_members c CROSS JOIN agents a ON a.id = c.agent_id
      WHERE c.channel = ?1 AND c.agent_id <> ?2 ORDER BY c.agent_id LIMIT ?3`,
   );
   const others = database.prepare<Recipient, [string, number]>(
-    "SELECT id, name FROM agents WHERE id > '' AND id <> ?1 AND kind = 'agent' ORDER BY id LIMIT ?2",
+    "SELECT id, name FROM agents WHERE id > '' AND id <> ?1 AND kind = 'agent' AND removed_at IS NULL ORDER BY id LIMIT ?2",
   );
   const few = limits.fanOutMax + 1;
   return (sender: AgentId, { audience }: ReadWrite, to: string): readonly Recipient[] | undefined => {
@@ -241,6 +249,7 @@ function parentFacts(row: ParentRow): ParentFacts {
   const open = row.closedAt === null ? "open" : "closed";
   return {
     sender: { id: row.senderId, name: row.senderName },
+    senderRemoved: row.senderRemoved === 1,
     threadId: row.threadId,
     received: row.received === 1,
     obligation: row.obliged === 1 ? open : "none",
