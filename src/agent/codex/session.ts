@@ -1,0 +1,375 @@
+/**
+ * A session of Codex: one conversation (thread) in an app-server that belongs to this runner. Headless, the app-server is
+ * the program itself; at a terminal it runs beside the person's Codex, which is attached to it, and both see the same
+ * conversation. Texts go in as turns, or join the running one.
+ */
+import type { LaunchPlan } from "../launch.ts";
+import type { Injection, InjectOutcome, Session, SessionChild, SessionOptions } from "../session.ts";
+import { createCore, type SessionCore } from "../session-core.ts";
+import type { SessionStatus } from "../status.ts";
+import {
+  type Answer,
+  type Connection,
+  connectAppServer,
+  type Members,
+  members,
+  type OpenSocket,
+  text,
+} from "./connection.ts";
+import { createGiven, type Given } from "./given.ts";
+import { type History, injectionsIn, lookFor, turnsIn } from "./history.ts";
+import { serverPlan, terminalPlan } from "./launch.ts";
+import { unattendedAnswer } from "./requests.ts";
+import { listeningAddress, type ServerProcess, type StartServer } from "./server-process.ts";
+import {
+  noThread,
+  startedThread,
+  type ThreadFacts,
+  type ThreadState,
+  threadFacts,
+  threadStep,
+} from "./thread.ts";
+
+/** What a session reaches beside its own program. */
+export type CodexOutside = {
+  openSocket: OpenSocket;
+  startServer: StartServer;
+  /** SHA-256 as hex. */
+  hash(text: string): string;
+};
+
+/** A session, with nothing started yet. */
+export function openCodexSession(options: SessionOptions, outside: CodexOutside): Session {
+  return new CodexSession(options, outside);
+}
+
+type Remote = { url: string; token: string };
+
+class CodexSession implements Session {
+  readonly canInject = true;
+  readonly #options: SessionOptions;
+  readonly #outside: CodexOutside;
+  readonly #core: SessionCore;
+  readonly #given: Given;
+  #thread: ThreadState = noThread;
+  #resume: string | undefined;
+  #remote: Remote = { url: "", token: "" };
+  #link: Connection | undefined;
+  #server: ServerProcess | undefined;
+  /** Counts starts: what belongs to an earlier one is not heard any more. */
+  #start = 0;
+  #closing = false;
+  /** Wait for the end of the running turn. */
+  #later: Injection[] = [];
+
+  constructor(options: SessionOptions, outside: CodexOutside) {
+    this.#options = options;
+    this.#outside = outside;
+    this.#core = createCore(options);
+    this.#given = createGiven(options.clock, options.limits.codexGivenMax);
+    this.#resume = options.saved?.id;
+  }
+
+  get status(): SessionStatus {
+    return this.#core.status;
+  }
+
+  async prepare(): Promise<LaunchPlan> {
+    await this.#detach();
+    this.#start += 1;
+    const token = Buffer.from(this.#options.random.bytes(32)).toString("base64url");
+    this.#remote = { url: "", token };
+    const request = this.#request();
+    const plan = serverPlan(request, this.#outside.hash(token));
+    if (request.mode === "headless" || plan.status === "refused") return plan;
+    try {
+      await this.#startBeside(plan);
+      return terminalPlan(request, { ...this.#remote, resume: this.#thread.id });
+    } catch (error) {
+      await this.#detach();
+      return { status: "refused", reason: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  started(_child: SessionChild): void {
+    this.#core.emit({ type: "started" });
+    if (this.#thread.id !== undefined) this.#core.emit({ type: "ready" });
+  }
+
+  output(line: string): void {
+    const url = listeningAddress(line);
+    if (url === undefined) return;
+    this.#remote = { ...this.#remote, url };
+    void this.#attach();
+  }
+
+  exited(): void {
+    this.#start += 1;
+    this.#drop();
+    this.#core.emit({ type: "exited" });
+  }
+
+  hook(): undefined {
+    return undefined;
+  }
+
+  async inject(injection: Injection, { urgent }: { urgent: boolean }): Promise<InjectOutcome> {
+    const { id } = injection;
+    if (this.#given.has(id)) return { status: "injected" };
+    const endAt = this.#options.clock.monotonic() + this.#options.limits.injectMs;
+    if (!this.#given.awaits(id)) {
+      const refused = await this.#give(injection, urgent);
+      if (refused !== undefined) return { status: "refused", reason: refused, final: false };
+    }
+    const left = Math.max(0, endAt - this.#options.clock.monotonic());
+    if (await this.#given.wait(id, left)) return { status: "injected" };
+    return { status: "unknown", reason: "Codex has not taken it up yet" };
+  }
+
+  async lookFor(injections: readonly string[]): Promise<ReadonlyMap<string, "taken" | "done">> {
+    const { id: threadId } = this.#thread;
+    if (this.#link === undefined || threadId === undefined) return new Map();
+    return lookFor(this.#historyOf(this.#link, threadId), injections);
+  }
+
+  async interrupt(): Promise<boolean> {
+    const { id: threadId, turn: turnId } = this.#thread;
+    if (threadId === undefined || turnId === undefined) return false;
+    const answer = await this.#link?.request("turn/interrupt", { threadId, turnId });
+    return answer?.status === "done";
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#start += 1;
+    await this.#detach();
+  }
+
+  #request() {
+    const id = this.#resume;
+    return this.#options.request(id === undefined ? undefined : { id, resume: true });
+  }
+
+  /** Starts the app-server beside a terminal and connects to it; the conversation that goes on is loaded first. */
+  async #startBeside(plan: Extract<LaunchPlan, { status: "ready" }>): Promise<void> {
+    const { clock, limits, log } = this.#options;
+    const start = this.#start;
+    const listening = Promise.withResolvers<string>();
+    let last = "";
+    this.#server = this.#outside.startServer({
+      plan,
+      cwd: this.#request().cwd,
+      clock,
+      stopMs: limits.childStopMs,
+      onLine: (line) => {
+        if (line.trim() !== "") last = line;
+        const url = listeningAddress(line);
+        if (url !== undefined) listening.resolve(url);
+      },
+      onExit: (why) => {
+        listening.reject(new Error(`Start Codex's app-server: ${why}; its last words were: ${last}`));
+        if (start !== this.#start) return;
+        log.warn("Codex's app-server has ended", { why });
+        this.#core.emit({ type: "trouble", what: `Codex's app-server: ${why}` });
+      },
+    });
+    const cancel = clock.after(limits.codexStartMs, () =>
+      listening.reject(
+        new Error(`Start Codex's app-server: it said no address within ${limits.codexStartMs} ms`),
+      ),
+    );
+    this.#remote = { ...this.#remote, url: await listening.promise.finally(cancel) };
+    await this.#attach();
+    if (this.#link === undefined) throw new Error("Start Codex's app-server: it cannot be connected to");
+  }
+
+  /** Connects, and takes up the conversation. Tried again while the program runs. */
+  async #attach(): Promise<void> {
+    const start = this.#start;
+    const { clock, limits, log } = this.#options;
+    try {
+      const link = await this.#connect(start);
+      if (start !== this.#start) return link.close();
+      this.#link = link;
+      await this.#offerSkills(link);
+      await this.#takeUp(link);
+    } catch (error) {
+      if (start !== this.#start) return;
+      log.warn("Codex's app-server is not connected", { error });
+      this.#core.emit({ type: "trouble", what: error instanceof Error ? error.message : String(error) });
+      clock.after(limits.codexReconnectMs, () => {
+        if (start === this.#start && !this.#closing && this.#link === undefined) void this.#attach();
+      });
+    }
+  }
+
+  #connect(start: number): Promise<Connection> {
+    const { clock, limits, mode } = this.#options;
+    return connectAppServer({
+      open: this.#outside.openSocket,
+      ...this.#remote,
+      clock,
+      requestMs: limits.injectMs,
+      version: "1",
+      events: {
+        onNotification: (method, params) => {
+          if (start === this.#start) this.#hear(method, params);
+        },
+        onRequest: (method) => {
+          // At a terminal the person is asked by their own Codex.
+          if (mode === "terminal") return undefined;
+          this.#core.emit({ type: "trouble", what: `nobody is here to allow ${method}` });
+          return unattendedAnswer(method);
+        },
+        onClose: (why) => {
+          if (start !== this.#start) return;
+          this.#drop();
+          this.#core.emit({ type: "trouble", what: `Codex's app-server: ${why}` });
+          clock.after(limits.codexReconnectMs, () => {
+            if (start === this.#start && !this.#closing) void this.#attach();
+          });
+        },
+      },
+    });
+  }
+
+  async #offerSkills(link: Connection): Promise<void> {
+    const { features, aids } = this.#request();
+    if (!features.skills || aids.plugins === undefined) return;
+    const answer = await link.request("skills/extraRoots/set", { extraRoots: [`${aids.plugins}/skills`] });
+    if (answer.status !== "done") this.#options.log.warn("Codex did not take our skills", { answer });
+  }
+
+  /** The conversation that goes on, or a new one; at a terminal the person's Codex begins it. */
+  async #takeUp(link: Connection): Promise<void> {
+    if (this.#resume !== undefined && (await this.#follow(link, { id: this.#resume, transcript: undefined })))
+      return;
+    if (this.#options.mode === "terminal") return;
+    const { cwd } = this.#request();
+    const answer = await link.request("thread/start", { cwd });
+    const facts = answer.status === "done" ? threadFacts(members(members(answer.result).thread)) : undefined;
+    if (facts === undefined) throw new Error(`Begin a conversation of Codex: ${why(answer)}`);
+    this.#adopt(facts);
+    this.#core.emit({ type: "ready" });
+  }
+
+  /** Joins a conversation of this app-server, or loads it; false when there is none of that id. */
+  async #follow(link: Connection, { id, transcript }: ThreadFacts): Promise<boolean> {
+    const answer = await link.request("thread/resume", { threadId: id, excludeTurns: true });
+    if (answer.status !== "done") {
+      this.#core.emit({ type: "trouble", what: `the conversation ${id} does not go on: ${why(answer)}` });
+      return false;
+    }
+    const thread = members(members(answer.result).thread);
+    // What was given before a crash is not given again.
+    for (const entry of await injectionsIn(this.#historyOf(link, id))) this.#given.taken(entry.injection);
+    this.#adopt({ id, transcript: text(thread.path) ?? transcript });
+    if (members(thread.status).type !== "active") this.#core.emit({ type: "ready" });
+    else await this.#joinTurn(link, id);
+    return true;
+  }
+
+  /** A turn ran already when this client came: nobody told it of its beginning. */
+  async #joinTurn(link: Connection, threadId: string): Promise<void> {
+    const [turn = {}] = await turnsIn(this.#historyOf(link, threadId), 1);
+    this.#core.emit({ type: "ready" });
+    if (turn.status === "inProgress") this.#hear("turn/started", { threadId, turn });
+  }
+
+  #historyOf(link: Connection, threadId: string): History {
+    return { link, threadId, items: this.#options.limits.codexHistoryItems };
+  }
+
+  #adopt({ id, transcript }: ThreadFacts): void {
+    this.#thread = { ...noThread, id };
+    this.#resume = id;
+    this.#core.emit({ type: "conversation", id, transcript });
+  }
+
+  #hear(method: string, params: Members): void {
+    const begun = this.#options.mode === "terminal" ? startedThread(method, params) : undefined;
+    if (begun !== undefined && begun.id !== this.#thread.id && this.#link !== undefined) {
+      // The person began a conversation, their first or another one: it is the one that is spoken in from now on.
+      void this.#follow(this.#link, begun);
+      return;
+    }
+    const { state, events } = threadStep(this.#thread, method, params);
+    this.#thread = state;
+    for (const event of events) {
+      if (event.type === "taken") this.#given.taken(event.injection);
+      this.#core.emit(event);
+    }
+    if (method === "turn/completed" && params.threadId === state.id) this.#turnEnded(params);
+  }
+
+  #turnEnded({ turn }: Members): void {
+    for (const injection of this.#given.turnEnded(text(members(turn).id)))
+      this.#core.emit({ type: "dropped", injection });
+    this.#giveLater();
+  }
+
+  /** Gives a text to Codex; why it was not accepted, undefined when it was or may have been. */
+  async #give(injection: Injection, urgent: boolean): Promise<string | undefined> {
+    const { id: threadId, turn } = this.#thread;
+    if (this.#link === undefined || threadId === undefined) return "Codex has no conversation yet";
+    this.#given.begin(injection.id);
+    if (turn !== undefined && !urgent) {
+      this.#later.push(injection);
+      return undefined;
+    }
+    const answer = await this.#send(this.#link, threadId, injection);
+    return answer.status === "refused" ? answer.message : undefined;
+  }
+
+  /** The text joins the running turn, or begins one. */
+  async #send(link: Connection, threadId: string, { id, text: words }: Injection): Promise<Answer> {
+    const input = [{ type: "text", text: words, text_elements: [] }];
+    const given = { threadId, clientUserMessageId: id, input };
+    const { turn } = this.#thread;
+    const steered =
+      turn === undefined ? undefined : await link.request("turn/steer", { ...given, expectedTurnId: turn });
+    // Refused: the turn has just ended. Then the text begins one.
+    const answer =
+      steered === undefined || steered.status === "refused"
+        ? await link.request("turn/start", given)
+        : steered;
+    if (answer.status === "refused") this.#given.forget(id);
+    if (answer.status === "done") this.#given.accepted(id, turnIn(members(answer.result)));
+    return answer;
+  }
+
+  #giveLater(): void {
+    const [next, ...rest] = this.#later;
+    const { id: threadId } = this.#thread;
+    if (next === undefined || this.#link === undefined || threadId === undefined) return;
+    this.#later = rest;
+    void this.#send(this.#link, threadId, next);
+  }
+
+  /** Forgets the connection and what was accepted over it and not taken up. */
+  #drop(): void {
+    this.#link = undefined;
+    this.#thread = noThread;
+    this.#later = [];
+    this.#given.clear();
+  }
+
+  /** Ends the connection and the app-server beside a terminal. */
+  async #detach(): Promise<void> {
+    const [link, server] = [this.#link, this.#server];
+    this.#start += 1;
+    this.#server = undefined;
+    this.#drop();
+    link?.close();
+    await server?.stop();
+  }
+}
+
+function why(answer: Answer): string {
+  return answer.status === "done" ? "the answer names no conversation" : answer.message;
+}
+
+/** The turn that an accepted text belongs to, in the answer to either way of giving it. */
+function turnIn(result: Members): string | undefined {
+  return text(result.turnId) ?? text(members(result.turn).id);
+}
