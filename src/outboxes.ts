@@ -4,6 +4,7 @@
  */
 import { userInfo } from "node:os";
 import { z } from "zod";
+import { authorityOf } from "./base/authority.ts";
 import { realClock, sleep } from "./base/clock.ts";
 import { type Log, silentLog } from "./base/log.ts";
 import { processStart } from "./base/process.ts";
@@ -156,8 +157,9 @@ type OrphanPlace = { name: string; waiting: number; place: LocalPlace; credentia
 
 /** Delivers what agents that do not run have left, each with its own credential, to its own relay. */
 export async function drainHome(home: string, log: Log, signal: AbortSignal): Promise<Drained[]> {
+  const ca = authorityOf(home);
   const client = ({ relayUrl, secret }: EnrolledCredential) =>
-    createClient({ url: relayUrl, token: () => secret, timeoutMs: limits.probeAttemptMs });
+    createClient({ url: relayUrl, token: () => secret, timeoutMs: limits.probeAttemptMs, ca });
   return drainOrphans({
     ...{ clock: realClock, limits, log, signal, orphans: await orphansOf(home) },
     answers: async ({ credential }: OrphanPlace) => {
@@ -168,7 +170,7 @@ export async function drainHome(home: string, log: Log, signal: AbortSignal): Pr
     },
     hold: async ({ place, credential }: OrphanPlace) => {
       const { relayUrl, secret } = credential;
-      const relay = createClient({ url: relayUrl, token: () => secret });
+      const relay = createClient({ url: relayUrl, token: () => secret, ca });
       const outbox = await openOutbox({
         ...storeOptions(place, credential, log),
         purpose: "drain",
@@ -226,7 +228,7 @@ const clockSkewNoteMs = 5_000;
 /** Looks at everything that can be wrong on this machine. Changes nothing. */
 export async function diagnose(home: string, relay: { url: string } | { why: string }): Promise<Finding[]> {
   const checkup = checkHome(home);
-  const relayFindings = "url" in relay ? await diagnoseRelay(relay.url) : [bad("relay", relay.why)];
+  const relayFindings = "url" in relay ? await diagnoseRelay(relay.url, authorityOf(home)) : [bad("relay", relay.why)];
   if (checkup === undefined) return [...relayFindings, note("home", `${home} is not there yet`)];
   const { freeBytes, open, damaged } = checkup;
   const enough = freeBytes >= limits.outboxFreeBytesMin + limits.outboxReserveBytes;
@@ -253,9 +255,9 @@ function openText(open: { path: string; mode: string }[]): string {
   return `others may read ${named.join(", ")}${more}; 'chmod -R go-rwx' takes that away`;
 }
 
-async function diagnoseRelay(url: string): Promise<Finding[]> {
+async function diagnoseRelay(url: string, ca: string | undefined): Promise<Finding[]> {
   const before = realClock.monotonic();
-  const client = createClient({ url, token: () => undefined, timeoutMs: limits.probeAttemptMs });
+  const client = createClient({ url, token: () => undefined, timeoutMs: limits.probeAttemptMs, ca });
   try {
     const { version, relayTime } = await client.getRelay({});
     const took = Math.round(realClock.monotonic() - before);

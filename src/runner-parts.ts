@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { Environment } from "./agent/environment.ts";
 import { mcpServerName, type ProviderName } from "./agent/provider.ts";
+import { authorityOf } from "./base/authority.ts";
 import { realClock } from "./base/clock.ts";
 import { privateFolder } from "./base/file.ts";
 import { createHttpClient } from "./base/http/client.ts";
@@ -80,7 +81,9 @@ export type Parts = {
 };
 
 function enrolOptions(options: RunnerOptions): Parameters<typeof obtainCredential>[0] {
-  const client = (token: string | undefined) => createClient({ url: options.relayUrl, token: () => token });
+  const ca = authorityOf(options.home);
+  const client = (token: string | undefined) =>
+    createClient({ url: options.relayUrl, token: () => token, ca });
   return {
     ...options,
     random: realRandom,
@@ -96,7 +99,11 @@ export async function openParts(options: RunnerOptions): Promise<Parts> {
   const folder = agentFolder(options.home, credential.relayId, credential.agentId);
   privateFolder(folder);
   const { log, relayUrl } = options;
-  const relay = createClient({ url: relayUrl, token: () => credential.secret });
+  const relay = createClient({
+    url: relayUrl,
+    token: () => credential.secret,
+    ca: authorityOf(options.home),
+  });
   const directory = createDirectory(limits.outboxRecordsMax);
   const outbox = await openOwnOutbox({
     dir: join(folder, "outbox"),
@@ -186,6 +193,7 @@ function endpointOptionsOf(parts: Parts, saved: EndpointFile): EndpointOptions {
   const { options, credential, tokens, outbox, folder } = parts;
   const log = options.log.with({ part: "proxy" });
   const scopes = () => tokens.facts()?.scopes ?? credential.scopes ?? [];
+  const ca = authorityOf(options.home);
   return {
     port: saved.port,
     secret: saved.secret,
@@ -194,7 +202,12 @@ function endpointOptionsOf(parts: Parts, saved: EndpointFile): EndpointOptions {
     random: realRandom,
     log,
     upstream: {
-      client: createHttpClient({ origin: new URL(options.relayUrl).origin, clock: realClock, limits }),
+      client: createHttpClient({
+        origin: new URL(options.relayUrl).origin,
+        clock: realClock,
+        limits,
+        ...(ca === undefined ? {} : { tls: { ca } }),
+      }),
       path: mcpPath,
       credential: tokens.current,
       refresh: tokens.refresh,

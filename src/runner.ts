@@ -9,6 +9,7 @@ import { exitCodeOf } from "./agent/life.ts";
 import type { LaunchPlan, SessionFacts } from "./agent/provider.ts";
 import { providers } from "./agent/providers.ts";
 import { type AgentEnd, type Supervisor, supervise } from "./agent/supervisor.ts";
+import { authorityOf } from "./base/authority.ts";
 import { realClock, sleep } from "./base/clock.ts";
 import type { Log } from "./base/log.ts";
 import { endRecordedGroup, findProgram, type ProcessIdentity, processStart } from "./base/process.ts";
@@ -220,6 +221,7 @@ async function followRelay(parts: Parts): Promise<void> {
   const feed = followFeed({
     url: options.relayUrl,
     token: () => credential.secret,
+    ca: authorityOf(options.home),
     clock: realClock,
     random: realRandom,
     signal: closing.signal,

@@ -1,6 +1,7 @@
 /** What every command starts from: the home folder, the relay it talks to, its token. The environment is read here. */
 import { homedir, hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { authorityOf } from "../base/authority.ts";
 import { isMissing, readPrivate, requireOwnFolder } from "../base/file.ts";
 import { type Client, createClient } from "../sdk/client.ts";
 import { tokenKind } from "../wire/token.ts";
@@ -73,7 +74,7 @@ export function readTokenFile(path: string, ours: boolean): string {
 export function operatorClient(options: RelayOptions): Client {
   const url = relayUrlOf(options);
   const token = readTokenFile(options.tokenFile ?? join(homeOf(options), "operator.token"), true);
-  return createClient({ url, token: () => token });
+  return createClient({ url, token: () => token, ca: authorityOf(homeOf(options)) });
 }
 
 /** This machine's name, for people. */

@@ -21,6 +21,8 @@ export type ClientOptions = {
   url: string;
   /** Read at every request; undefined sends none. */
   token: () => string | undefined;
+  /** Certificates (PEM) that replace the system's authorities; names and dates are always checked. */
+  ca?: string | undefined;
   fetch?: Fetch;
   /** From the call to the last byte of the answer, ms. */
   timeoutMs?: number;
@@ -97,7 +99,7 @@ function requestOf(options: ClientOptions, { row, request }: Call): { url: strin
         ...(isGet ? {} : { "Content-Type": "application/json" }),
       },
       ...(isGet ? {} : { body: JSON.stringify(Object.fromEntries(rest)) }),
-      ...directly(options.url),
+      ...connecting(options),
     },
   };
 }
@@ -106,6 +108,11 @@ function requestOf(options: ClientOptions, { row, request }: Call): { url: strin
 export function directly(url: string): { proxy?: string } {
   // Bun takes `false` for no proxy at all; its types only know an address.
   return isLoopback(url) ? { proxy: false as unknown as string } : {};
+}
+
+/** How requests to an address are made: without a proxy to this machine, and whom TLS trusts. */
+export function connecting({ url, ca }: { url: string; ca?: string | undefined }): RequestInit {
+  return { ...directly(url), ...(ca === undefined ? {} : { tls: { ca } }) };
 }
 
 async function exchange(

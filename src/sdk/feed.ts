@@ -12,7 +12,7 @@ import { feedPath } from "../wire/api.ts";
 import { RelayError } from "../wire/error.ts";
 import { type Cursor, cursorText, type FeedEvent, feedEventSchema, parseCursor } from "../wire/feed.ts";
 import { fetchError, problemIn, RelayUnreachable } from "./answer.ts";
-import { directly, type Fetch } from "./client.ts";
+import { connecting, type Fetch } from "./client.ts";
 
 /** connecting: asking. open: the relay has said hello. waiting: before the next attempt, `error` says why. */
 export type FeedState = "connecting" | "open" | "waiting";
@@ -29,6 +29,8 @@ export type FeedOptions = {
   /** Ends the sequence. */
   signal: AbortSignal;
   onState?: (state: FeedState, error?: RelayError | RelayUnreachable) => void;
+  /** Certificates (PEM) that replace the system's authorities. */
+  ca?: string | undefined;
   fetch?: Fetch;
 };
 
@@ -112,7 +114,7 @@ async function open(options: FeedOptions, after: Cursor | undefined, signal: Abo
       ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
       ...(after === undefined ? {} : { "Last-Event-ID": cursorText(after) }),
     },
-    ...directly(options.url),
+    ...connecting(options),
   });
   const isStream = /^text\/event-stream\b/i.test(response.headers.get("content-type") ?? "");
   if (response.status === 200 && isStream) return response;
