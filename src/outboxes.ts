@@ -228,7 +228,8 @@ const clockSkewNoteMs = 5_000;
 /** Looks at everything that can be wrong on this machine. Changes nothing. */
 export async function diagnose(home: string, relay: { url: string } | { why: string }): Promise<Finding[]> {
   const checkup = checkHome(home);
-  const relayFindings = "url" in relay ? await diagnoseRelay(relay.url, authorityOf(home)) : [bad("relay", relay.why)];
+  const relayFindings =
+    "url" in relay ? await diagnoseRelay(relay.url, authorityOf(home)) : [bad("relay", relay.why)];
   if (checkup === undefined) return [...relayFindings, note("home", `${home} is not there yet`)];
   const { freeBytes, open, damaged } = checkup;
   const enough = freeBytes >= limits.outboxFreeBytesMin + limits.outboxReserveBytes;

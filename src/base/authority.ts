@@ -18,7 +18,9 @@ export function authorityOf(home: string): string | undefined {
   try {
     const stat = lstatSync(path);
     if (!stat.isFile() || (stat.mode & 0o022) !== 0) {
-      throw new UnsafePathError(`Trust ${path}: others may write to it, or it is no file; mode 644 or 600 was wanted`);
+      throw new UnsafePathError(
+        `Trust ${path}: others may write to it, or it is no file; mode 644 or 600 was wanted`,
+      );
     }
     return readFileSync(path, "utf8");
   } catch (error) {

@@ -111,8 +111,11 @@ export function directly(url: string): { proxy?: string } {
 }
 
 /** How requests to an address are made: without a proxy to this machine, and whom TLS trusts. */
-export function connecting({ url, ca }: { url: string; ca?: string | undefined }): RequestInit {
-  return { ...directly(url), ...(ca === undefined ? {} : { tls: { ca } }) };
+export function connecting(to: { url: string; ca?: string | undefined }): {
+  proxy?: string;
+  tls?: { ca: string };
+} {
+  return { ...directly(to.url), ...(to.ca === undefined ? {} : { tls: { ca: to.ca } }) };
 }
 
 async function exchange(
