@@ -1,0 +1,61 @@
+/** How often a token may ask, in the bucket and over HTTP. */
+import { expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { VirtualClock } from "../base/clock.ts";
+import { silentLog } from "../base/log.ts";
+import { createClient } from "../sdk/client.ts";
+import { startServer } from "../server.ts";
+import { asId, type TokenId } from "../wire/id.ts";
+import { createRates } from "./rates.ts";
+
+const token = (name: string) => asId<TokenId>(name);
+
+test("S18: a burst passes, then only what the rate gives back", () => {
+  const clock = new VirtualClock(0);
+  const rates = createRates({ clock, rate: { perSecond: 50, burst: 3 }, tokensMax: 10 });
+  const taken = () => rates.take(token("a"));
+  expect([taken(), taken(), taken(), taken()]).toEqual([0, 0, 0, 20]);
+  clock.advance(19);
+  expect(taken()).toBeGreaterThan(0);
+  clock.advance(1);
+  expect([taken(), taken()]).toEqual([0, 20]);
+  clock.advance(3_600_000);
+  expect([taken(), taken(), taken(), taken()]).toEqual([0, 0, 0, 20]);
+});
+
+test("S18: tokens do not take from each other, and no more buckets are kept than allowed", () => {
+  const clock = new VirtualClock(0);
+  const rates = createRates({ clock, rate: { perSecond: 1, burst: 1 }, tokensMax: 2 });
+  expect([rates.take(token("a")), rates.take(token("a")), rates.take(token("b"))]).toEqual([0, 1_000, 0]);
+  rates.take(token("c"));
+  // The oldest made room and begins anew: a bound on memory, paid with one burst.
+  expect([rates.take(token("c")), rates.take(token("a"))]).toEqual([1_000, 0]);
+});
+
+test("S18: over HTTP a token that asks too often is told when to come back; another one is not affected", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "rates-"));
+  const server = await startServer({
+    home: join(folder, "home"),
+    port: 0,
+    log: silentLog,
+    version: "0.0.0",
+    requestRate: { perSecond: 1, burst: 3 },
+  });
+  try {
+    const secret = readFileSync(server.operatorTokenFile, "utf8").trim();
+    const ask = () =>
+      fetch(`${server.url}/api/v1/status`, { headers: { Authorization: `Bearer ${secret}` } });
+    const answers = [await ask(), await ask(), await ask(), await ask()];
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 429]);
+    const refused = answers[3];
+    expect(refused?.headers.get("retry-after")).toBe("1");
+    expect(await refused?.json()).toMatchObject({ code: "rate_limited", status: 429 });
+    const other = createClient({ url: server.url, token: () => undefined });
+    expect((await other.getRelay({})).product).toBe("agent-relay");
+  } finally {
+    await server.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
