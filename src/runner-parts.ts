@@ -3,7 +3,8 @@
  * real clock, random source and disk come in here; `runner.ts` puts the parts in order around the agent's process.
  */
 
-import { join } from "node:path";
+import { createHash } from "node:crypto";
+import { join, resolve } from "node:path";
 import { z } from "zod";
 import type { Environment } from "./agent/environment.ts";
 import { mcpServerName, type ProviderName } from "./agent/provider.ts";
@@ -22,7 +23,13 @@ import { type Endpoint, type EndpointOptions, PortTaken } from "./proxy/options.
 import { relayPolicy } from "./proxy/policy.ts";
 import { type Acknowledger, acknowledger } from "./runner/acknowledge.ts";
 import { type ControlServer, controlPaths, startControl } from "./runner/control.ts";
-import { agentFolder, type EnrolledCredential, saveCredential } from "./runner/credential.ts";
+import {
+  agentFolder,
+  type CredentialKeeper,
+  credentialKeeper,
+  type EnrolledCredential,
+  saveCredential,
+} from "./runner/credential.ts";
 import { createDirectory, type Directory } from "./runner/directory.ts";
 import { type EndpointFile, loadEndpointFile, saveEndpointPort } from "./runner/endpoint-file.ts";
 import { obtainCredential } from "./runner/enrol.ts";
@@ -55,6 +62,8 @@ export type RunnerOptions = {
   /** The off switch: the agent talks to the relay itself, with its scoped token. */
   direct: boolean;
   takeover: boolean;
+  /** Profile of an agent that is enrolled now; without it the agent's own, for a new one the default. */
+  profile?: string | undefined;
   /** A token that may enrol; read only when there is no credential yet. */
   enrolmentToken(): string;
   log: Log;
@@ -65,7 +74,10 @@ export type RunnerOptions = {
 /** What the parts of one runner share. */
 export type Parts = {
   options: RunnerOptions;
+  /** As it was at the start: what names the agent never changes. */
   credential: EnrolledCredential;
+  /** As it is now: its secrets are renewed. */
+  credentials: CredentialKeeper;
   folder: string;
   relay: Client;
   tokens: TokenKeeper;
@@ -86,11 +98,21 @@ function enrolOptions(options: RunnerOptions): Parameters<typeof obtainCredentia
     createClient({ url: options.relayUrl, token: () => token, ca });
   return {
     ...options,
+    profile: options.profile,
     random: realRandom,
+    now: realClock.now,
+    place: placeOf(options),
     getRelay: (patient) =>
       awaitRelay(client(undefined), realClock, patient ? limits.enrolWaitMs : limits.knownRelayWaitMs),
     enrolRunner: (token, request) => client(token).enrolRunner(request),
   };
+}
+
+/** Names machine and home to the relay, which so tells a runner that comes back from another one. */
+function placeOf({ machine, home }: RunnerOptions): string {
+  return createHash("sha256")
+    .update(`${machine}\n${resolve(home)}`)
+    .digest("hex");
 }
 
 /** The credential, the outbox and what keeps the token; enrols the agent when it never was. */
@@ -99,9 +121,10 @@ export async function openParts(options: RunnerOptions): Promise<Parts> {
   const folder = agentFolder(options.home, credential.relayId, credential.agentId);
   privateFolder(folder);
   const { log, relayUrl } = options;
+  const credentials = credentialKeeper(credential, (changed) => saveCredential(options.home, changed));
   const relay = createClient({
     url: relayUrl,
-    token: () => credential.secret,
+    token: () => credentials.current().secret,
     ca: authorityOf(options.home),
   });
   const directory = createDirectory(limits.outboxRecordsMax);
@@ -125,8 +148,7 @@ export async function openParts(options: RunnerOptions): Promise<Parts> {
     );
   let parts: Parts | undefined;
   const tokens = tokenKeeper({
-    credential,
-    save: (changed) => saveCredential(options.home, changed),
+    credentials,
     mint: (request) => relay.mintAgentToken(request),
     onAuthorization: () => parts?.endpoint?.authorizationChanged(),
     clock: realClock,
@@ -143,7 +165,7 @@ export async function openParts(options: RunnerOptions): Promise<Parts> {
     log.with({ part: "inbox" }),
   );
   parts = {
-    ...{ options, credential, folder, relay, tokens, directory, outbox, acknowledge },
+    ...{ options, credential, credentials, folder, relay, tokens, directory, outbox, acknowledge },
     closing: new AbortController(),
     endpoint: undefined,
     scratch: undefined,

@@ -6,7 +6,7 @@
 import { constants } from "node:os";
 import { scrubbedEnvironment } from "./agent/environment.ts";
 import { exitCodeOf } from "./agent/life.ts";
-import type { LaunchPlan, SessionFacts } from "./agent/provider.ts";
+import type { LaunchPlan, RelayFeatures, SessionFacts } from "./agent/provider.ts";
 import { providers } from "./agent/providers.ts";
 import { type AgentEnd, type Supervisor, supervise } from "./agent/supervisor.ts";
 import { authorityOf } from "./base/authority.ts";
@@ -19,6 +19,7 @@ import { drainHome } from "./outboxes.ts";
 import type { ControlServer } from "./runner/control.ts";
 import { loadEndpointFile } from "./runner/endpoint-file.ts";
 import { type RunnerInfo, readInfoFile, removeInfoFile, writeInfoFile } from "./runner/info-file.ts";
+import { keepRunnerToken } from "./runner/renewal.ts";
 import {
   openControl,
   openEndpoint,
@@ -30,6 +31,7 @@ import {
 import { followFeed } from "./sdk/feed.ts";
 import { mcpPath } from "./wire/api.ts";
 import { RelayError } from "./wire/error.ts";
+import { defaultProfile } from "./wire/scope.ts";
 
 export { providerNames } from "./agent/provider.ts";
 export { isProviderName } from "./agent/providers.ts";
@@ -60,7 +62,7 @@ export type Runner = {
  * outbox, or direct mode would strand queued writes; nothing runs then.
  */
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
-  const refused = planOf(options, noSession, scrubbedEnvironment(options.environment));
+  const refused = planOf(options, noSession, { environment: scrubbedEnvironment(options.environment) });
   if (refused.status === "refused") throw new LaunchError(`Run ${options.agentName}: ${refused.reason}`);
   const parts = await openParts(options);
   const { credential, folder } = parts;
@@ -148,11 +150,11 @@ const noSession: SessionFacts = {
 function planOf(
   options: RunnerOptions,
   session: SessionFacts,
-  environment: Record<string, string>,
+  given: { environment: Record<string, string>; features?: Partial<RelayFeatures> | undefined },
 ): LaunchPlan {
   return providers[options.provider].launch({
     session,
-    features: { mcp: true, skills: true, statusLine: true, hooks: true },
+    features: { ...defaultProfile.features, ...given.features },
     settings: {},
     mode: "terminal",
     conversation: undefined,
@@ -160,7 +162,7 @@ function planOf(
     aids: {},
     args: options.args,
     cwd: options.cwd,
-    environment,
+    environment: given.environment,
     find: findProgram,
     toolCallMs: limits.agentToolCallMs,
     mcpStartMs: limits.agentMcpStartMs,
@@ -170,7 +172,8 @@ function planOf(
 function launch(parts: Parts, session: SessionFacts, onChild: (child: ProcessIdentity) => void): Supervisor {
   const { options } = parts;
   return supervise({
-    plan: () => planOf(options, session, sessionEnvironment(parts)),
+    plan: () =>
+      planOf(options, session, { environment: sessionEnvironment(parts), features: featuresOf(parts) }),
     cwd: options.cwd,
     stdio: "inherit",
     terminal: options.terminal,
@@ -183,6 +186,11 @@ function launch(parts: Parts, session: SessionFacts, onChild: (child: ProcessIde
   });
 }
 
+/** What the agent's profile switches on, as the relay last said. */
+function featuresOf({ tokens, credentials }: Parts): Partial<RelayFeatures> | undefined {
+  return tokens.facts()?.features ?? credentials.current().features;
+}
+
 function sessionEnvironment({ options, scratch }: Parts): Record<string, string> {
   const environment = scrubbedEnvironment(options.environment);
   return scratch === undefined ? environment : { ...environment, AGENT_RELAY_SCRATCH: scratch.path };
@@ -192,6 +200,9 @@ function sessionEnvironment({ options, scratch }: Parts): Record<string, string>
 function follow(parts: Parts): void {
   const { closing, log, say } = { ...parts, ...parts.options };
   void parts.tokens.run(closing.signal);
+  const { credentials, relay } = parts;
+  const renewal = { credentials, renew: relay.renewToken, clock: realClock, random: realRandom, limits, log };
+  void keepRunnerToken(renewal, closing.signal);
   const told = (error: unknown) => {
     parts.feed = "ended";
     log.error("The feed ended for good", { error });
@@ -211,7 +222,7 @@ function drainOthers(home: string, log: Log, signal: AbortSignal): void {
 }
 
 async function followRelay(parts: Parts): Promise<void> {
-  const { options, credential, closing, outbox, tokens, directory, acknowledge } = parts;
+  const { options, credentials, closing, outbox, tokens, directory, acknowledge } = parts;
   const onOpen = () => {
     outbox.kick();
     acknowledge.retry();
@@ -220,7 +231,7 @@ async function followRelay(parts: Parts): Promise<void> {
   };
   const feed = followFeed({
     url: options.relayUrl,
-    token: () => credential.secret,
+    token: () => credentials.current().secret,
     ca: authorityOf(options.home),
     clock: realClock,
     random: realRandom,

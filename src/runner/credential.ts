@@ -7,14 +7,17 @@ import { join } from "node:path";
 import { z } from "zod";
 import { isMissing, privateFolder, readPrivate, writePrivate } from "../base/file.ts";
 import { type AgentId, asId, type RelayId } from "../wire/id.ts";
-import { isScope } from "../wire/scope.ts";
+import { features, isScope } from "../wire/scope.ts";
 
 const scopeList = z.array(z.string()).transform((names) => names.filter(isScope));
+const switches = z.partialRecord(z.enum(features), z.boolean());
 const agentTokenSchema = z.object({
   secret: z.string(),
   jti: z.string(),
   profile: z.string(),
   scopes: scopeList,
+  /** What the profile switches on around the agent. */
+  features: switches.optional(),
   /** By this machine's clock, ms since 1970. */
   expiresAt: z.number(),
 });
@@ -24,6 +27,11 @@ const credentialSchema = z.object({
   agentName: z.string(),
   /** Runner token; stored before the relay has heard of it. */
   secret: z.string(),
+  /** Its successor, asked for and not yet answered. */
+  successor: z.string().optional(),
+  /** When it was made or last renewed, and when it ends, by this machine's clock, ms since 1970. */
+  renewedAt: z.number().optional(),
+  expiresAt: z.number().optional(),
   /** Absent until the relay has accepted the runner token. */
   agentId: z
     .uuid()
@@ -31,6 +39,7 @@ const credentialSchema = z.object({
     .optional(),
   profile: z.string().optional(),
   scopes: scopeList.optional(),
+  features: switches.optional(),
   agentToken: agentTokenSchema.optional(),
   /** Secret of the runtime token that was asked for and not yet answered. */
   nextSecret: z.string().optional(),
@@ -41,6 +50,43 @@ export type AgentToken = z.infer<typeof agentTokenSchema>;
 export type Credential = z.infer<typeof credentialSchema>;
 /** A credential that the relay has accepted. */
 export type EnrolledCredential = Credential & { agentId: AgentId };
+
+/** The credential of a runner that runs: all that change a part of it do so here, so that none undoes another's. */
+export type CredentialKeeper = {
+  current(): EnrolledCredential;
+  /** Stores a change, then it holds. When it cannot be stored nothing has changed, and this throws. */
+  save(change: Partial<EnrolledCredential>): void;
+  /** A change that holds whether it can be stored or not; what was wrong with storing it. */
+  keep(change: Partial<EnrolledCredential>): unknown;
+};
+
+/**
+ * Keeps a credential.
+ * @param store makes it durable, or throws
+ */
+export function credentialKeeper(
+  credential: EnrolledCredential,
+  store: (credential: EnrolledCredential) => void,
+): CredentialKeeper {
+  let current = credential;
+  return {
+    current: () => current,
+    save(change) {
+      const changed = { ...current, ...change };
+      store(changed);
+      current = changed;
+    },
+    keep(change) {
+      current = { ...current, ...change };
+      try {
+        store(current);
+        return undefined;
+      } catch (error) {
+        return error;
+      }
+    },
+  };
+}
 
 /** Where the credential of an agent at a relay is kept. */
 export function credentialPath(home: string, relayId: RelayId, agentName: string): string {

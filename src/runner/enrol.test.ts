@@ -15,8 +15,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { seededRandom } from "../base/random.ts";
+import { limits } from "../limits.ts";
 import { RelayError } from "../wire/error.ts";
 import { asId, type RelayId } from "../wire/id.ts";
+import { defaultProfile } from "../wire/scope.ts";
 import { tokenHash, tokenKind, tokenText } from "../wire/token.ts";
 import { credentialPath, listCredentials, loadCredential, saveCredential } from "./credential.ts";
 import { type EnrolOptions, obtainCredential } from "./enrol.ts";
@@ -24,6 +26,7 @@ import { type EnrolOptions, obtainCredential } from "./enrol.ts";
 const relayA = asId<RelayId>("00000000-0000-7000-8000-00000000000a");
 const relayB = asId<RelayId>("00000000-0000-7000-8000-00000000000b");
 const agentId = "00000000-0000-7000-8000-000000000001";
+const start = Date.parse("2026-01-01T00:00:00Z");
 const url = "http://127.0.0.1:4850";
 const operator = tokenText("operator", seededRandom(9).bytes(32));
 
@@ -46,6 +49,9 @@ function world(changes: Partial<EnrolOptions> = {}): { options: EnrolOptions; as
     agentName: "alice",
     provider: "exec",
     machine: "here",
+    profile: undefined,
+    place: "e".repeat(64),
+    now: () => start,
     takeover: false,
     random: seededRandom(3),
     getRelay: async () => relayOf(relayA),
@@ -87,6 +93,11 @@ const accepted = (agentName: string) => ({
   tokenId: agentId,
   profile: "default",
   agentScopes: ["message:send" as const],
+  features: defaultProfile.features,
+  leaseEpoch: 1,
+  // The relay's clock is an hour behind: only the difference counts.
+  relayTime: new Date(start - 3_600_000).toISOString(),
+  expiresAt: new Date(start - 3_600_000 + limits.runnerTokenMs).toISOString(),
 });
 const refuse = (error: Error) => () => Promise.reject(error);
 const down = refuse(new Error("nothing answers there"));
@@ -111,7 +122,13 @@ describe("the first time", () => {
     const credential = await obtainCredential(options);
     expect(asked).toMatchObject({ relay: [true], tokens: 1 });
     expect(asked.requests).toEqual([
-      { agentName: "alice", provider: "exec", machine: "here", secretHash: tokenHash(credential.secret) },
+      {
+        agentName: "alice",
+        provider: "exec",
+        machine: "here",
+        place: "e".repeat(64),
+        secretHash: tokenHash(credential.secret),
+      },
     ]);
     expect(tokenKind(credential.secret)).toBe("runner");
     expect(credential).toMatchObject({ agentId, profile: "default", scopes: ["message:send"] });
@@ -237,6 +254,22 @@ describe("with a stored credential", () => {
     expect(await obtainCredential(options)).toEqual({ ...first, relayUrl: "http://127.0.0.1:4851" });
     expect(asked.hashes).toEqual([]);
     expect(listCredentials(home).map(({ relayUrl }) => relayUrl)).toEqual(["http://127.0.0.1:4851"]);
+  });
+
+  test("one that has ended is of no use: the agent is enrolled again with a new secret", async () => {
+    const first = await obtainCredential(world().options);
+    expect(first.expiresAt).toBe(start + limits.runnerTokenMs);
+    const stillGood = world({ now: () => start + limits.runnerTokenMs - 1 });
+    expect(await obtainCredential(stillGood.options)).toEqual(first);
+    const late = { now: () => start + limits.runnerTokenMs, random: seededRandom(7) };
+    const second = await obtainCredential(world(late).options);
+    expect(second.secret).not.toBe(first.secret);
+  });
+
+  test("the profile that was asked for is passed on", async () => {
+    const { options, asked } = world({ profile: "reader" });
+    await obtainCredential(options);
+    expect(asked.requests).toMatchObject([{ profile: "reader" }]);
   });
 
   test("a takeover enrols with a new secret", async () => {

@@ -19,6 +19,7 @@ import {
   loadCredential,
   saveCredential,
 } from "./credential.ts";
+import { localEnd } from "./renewal.ts";
 
 export type EnrolOptions = {
   home: string;
@@ -26,8 +27,14 @@ export type EnrolOptions = {
   agentName: string;
   provider: string;
   machine: string;
+  /** Profile for a new agent; undefined = the default one. */
+  profile: string | undefined;
+  /** Hash that names this machine and home. */
+  place: string;
   takeover: boolean;
   random: Random;
+  /** This machine's clock, ms since 1970. */
+  now(): number;
   /** Which relay answers there; rejects when none does. `patient` waits for one that is not up yet. */
   getRelay(patient: boolean): Promise<OperationReply<"getRelay">>;
   /** Token that may enrol; called at most once. */
@@ -46,7 +53,7 @@ export async function obtainCredential(options: EnrolOptions): Promise<EnrolledC
   const known = listCredentials(options.home).find(
     (credential) => credential.relayUrl === options.relayUrl && credential.agentName === options.agentName,
   );
-  const stored = isEnrolled(known) && options.takeover === false ? known : undefined;
+  const stored = isUsable(known, options) ? known : undefined;
   const relay = await options.getRelay(stored === undefined).catch((error: unknown) => {
     if (stored === undefined) throw error;
     return undefined;
@@ -55,12 +62,21 @@ export async function obtainCredential(options: EnrolOptions): Promise<EnrolledC
   if (relay === undefined) throw new Error("Unreachable: no relay and no credential");
   const relayId = asId<RelayId>(relay.relayId);
   const atRelay = loadCredential(options.home, relayId, options.agentName);
-  if (isEnrolled(atRelay) && !options.takeover) {
+  if (isUsable(atRelay, options)) {
     const moved = { ...atRelay, relayUrl: options.relayUrl };
     saveCredential(options.home, moved);
     return moved;
   }
   return enrol(options, relayId, atRelay);
+}
+
+/** An ended one is of no use: the relay gives the agent to this machine again. */
+function isUsable(
+  credential: Credential | undefined,
+  { takeover, now }: EnrolOptions,
+): credential is EnrolledCredential {
+  if (!isEnrolled(credential) || takeover) return false;
+  return credential.expiresAt === undefined || credential.expiresAt > now();
 }
 
 async function enrol(
@@ -90,13 +106,19 @@ async function enrol(
       provider: options.provider,
       machine: options.machine,
       secretHash: tokenHash(secret),
+      place: options.place,
+      ...(options.profile === undefined ? {} : { profile: options.profile }),
       ...(options.takeover ? { takeover: true } : {}),
     });
+    const now = options.now();
     const enrolled: EnrolledCredential = {
       ...waiting,
       agentId: asId<AgentId>(reply.agentId),
       profile: reply.profile,
       scopes: reply.agentScopes as EnrolledCredential["scopes"],
+      features: reply.features,
+      renewedAt: now,
+      expiresAt: localEnd(reply, now),
     };
     saveCredential(home, enrolled);
     return enrolled;

@@ -7,9 +7,9 @@ import { limits } from "../limits.ts";
 import type { OperationReply } from "../wire/api.ts";
 import { RelayError } from "../wire/error.ts";
 import { type AgentId, asId, type RelayId } from "../wire/id.ts";
-import type { Scope } from "../wire/scope.ts";
+import { defaultProfile, type Scope } from "../wire/scope.ts";
 import { tokenHash, tokenKind } from "../wire/token.ts";
-import type { EnrolledCredential } from "./credential.ts";
+import { credentialKeeper, type EnrolledCredential } from "./credential.ts";
 import { tokenKeeper } from "./token.ts";
 
 type Reply = OperationReply<"mintAgentToken">;
@@ -29,18 +29,19 @@ function world(...answers: Answer[]) {
   const clock = new VirtualClock(start);
   const log: string[] = [];
   const hashes: string[] = [];
+  const replaced: (string | undefined)[] = [];
   const saved: EnrolledCredential[] = [];
   const faults: { save: Error | undefined } = { save: undefined };
   const open = (credential: EnrolledCredential, seed = 1) =>
     tokenKeeper({
-      credential,
-      save(changed) {
+      credentials: credentialKeeper(credential, (changed) => {
         if (faults.save !== undefined) throw faults.save;
         log.push(changed.nextSecret === undefined ? "save" : `save ${tokenHash(changed.nextSecret)}`);
         saved.push(changed);
-      },
-      async mint({ secretHash }) {
+      }),
+      async mint({ secretHash, replaces }) {
         log.push(`mint ${secretHash}`);
+        replaced.push(replaces);
         const answer = answers[Math.min(hashes.length, answers.length - 1)];
         hashes.push(secretHash);
         if (answer === undefined) throw new Error("The script has no answer");
@@ -58,12 +59,13 @@ function world(...answers: Answer[]) {
       jti: `00000000-0000-7000-8000-${String(hashes.length).padStart(12, "0")}`,
       profile: "default",
       scopes,
+      features: defaultProfile.features,
       // The relay's clock is a day behind: only the difference counts.
       relayTime: new Date(clock.now() - 86_400_000).toISOString(),
       expiresAt: new Date(clock.now() - 86_400_000 + lifetimeMs).toISOString(),
     });
   answers.push(...(answers.length === 0 ? [grant()] : []));
-  return { clock, log, hashes, saved, faults, open, grant, answers };
+  return { clock, log, hashes, replaced, saved, faults, open, grant, answers };
 }
 
 const fail =
@@ -98,6 +100,7 @@ test("the lifetime is taken from the relay's own clock, the end is told by this 
     jti: "00000000-0000-7000-8000-000000000001",
     profile: "default",
     scopes: ["message:send"],
+    features: defaultProfile.features,
     expiresAt: start + limits.agentTokenMs,
   });
 });
@@ -110,6 +113,18 @@ test("callers at the same time share one attempt, later ones make another", asyn
   expect(hashes).toHaveLength(1);
   await keeper.refresh();
   expect(new Set(hashes).size).toBe(2);
+});
+
+test("[P4.8] each token names the one it replaces, also when it is asked for again after a crash", async () => {
+  const { open, hashes, replaced, saved, answers, grant } = world();
+  const keeper = open(enrolled);
+  await keeper.refresh();
+  answers.splice(0, 1, lost);
+  await keeper.refresh();
+  answers.splice(0, 1, grant());
+  await open(saved.at(-1) ?? enrolled, 2).refresh();
+  expect(replaced).toEqual([undefined, hashes[0], hashes[0]]);
+  expect(hashes[2]).toBe(hashes[1] ?? "none");
 });
 
 test("a lost answer is asked for again with the same hash, by this keeper and by one after a crash", async () => {
@@ -195,7 +210,7 @@ test("after failures it tries again within the back-off, not at once and not nev
   await running;
 });
 
-test.each(["token_revoked", "agent_removed"] as const)("%s ends it for good", async (code) => {
+test.each(["token_revoked", "agent_removed", "displaced"] as const)("%s ends it for good", async (code) => {
   const { open, hashes } = world(fail(new RelayError(code, "gone")));
   const keeper = open(enrolled);
   await keeper.run(new AbortController().signal);

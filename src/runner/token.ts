@@ -9,11 +9,11 @@ import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { Limits } from "../limits.ts";
 import type { OperationReply, OperationRequest } from "../wire/api.ts";
-import { RelayError } from "../wire/error.ts";
+import { type ErrorCode, RelayError } from "../wire/error.ts";
 import { tokenHash, tokenText } from "../wire/token.ts";
-import type { AgentToken, EnrolledCredential } from "./credential.ts";
+import type { AgentToken, CredentialKeeper } from "./credential.ts";
 
-/** fresh: usable. stale: expired or refused, asking for another. revoked: the runner token is gone for good. */
+/** fresh: usable. stale: expired or refused, asking for another. revoked: this runner gets none any more. */
 export type TokenState = "fresh" | "stale" | "revoked";
 
 export type TokenKeeper = {
@@ -29,9 +29,7 @@ export type TokenKeeper = {
 };
 
 export type TokenKeeperOptions = {
-  credential: EnrolledCredential;
-  /** Stores the credential durably. */
-  save(credential: EnrolledCredential): void;
+  credentials: CredentialKeeper;
   /** Asks the relay, authenticated by the runner token. */
   mint(request: OperationRequest<"mintAgentToken">): Promise<OperationReply<"mintAgentToken">>;
   /** Scopes or profile differ from the earlier token's, or the token was the first. */
@@ -42,50 +40,48 @@ export type TokenKeeperOptions = {
   log: Log;
 };
 
+/** Codes after which this runner gets no token any more. */
+const gone: readonly ErrorCode[] = ["token_revoked", "agent_removed", "displaced"];
+
 /** Keeps the runtime token of one agent alive. */
 export function tokenKeeper(options: TokenKeeperOptions): TokenKeeper {
-  const { clock, random, log } = options;
-  let credential = options.credential;
-  let state: TokenState = isUsable(credential.agentToken, clock.now()) ? "fresh" : "stale";
+  const { clock, random, log, credentials } = options;
+  const held = () => credentials.current().agentToken;
+  let state: TokenState = isUsable(held(), clock.now()) ? "fresh" : "stale";
   let running: Promise<boolean> | undefined;
 
   const nextSecret = (): string => {
-    if (credential.nextSecret !== undefined) return credential.nextSecret;
+    const asked = credentials.current().nextSecret;
+    if (asked !== undefined) return asked;
     const secret = tokenText("agent", random.bytes(32));
-    const asked = { ...credential, nextSecret: secret };
-    options.save(asked);
-    credential = asked;
+    credentials.save({ nextSecret: secret });
     return secret;
   };
 
   /** From here on it is used. When it cannot be stored, the secret on disk lets a later runner ask for it again. */
   const take = (secret: string, reply: OperationReply<"mintAgentToken">) => {
-    const before = authorizationText(credential.agentToken);
+    const before = authorizationText(held());
     const agentToken = heldToken(secret, reply, clock.now());
-    const { jti, profile, scopes, expiresAt } = agentToken;
-    credential = { ...credential, agentToken, nextSecret: undefined, profile, scopes };
+    const { jti, profile, scopes, features, expiresAt } = agentToken;
+    const fault = credentials.keep({ agentToken, nextSecret: undefined, profile, scopes, features });
     // The answer to a secret asked for long ago: the token has ended, the next attempt gets a new one.
     state = isUsable(agentToken, clock.now()) ? "fresh" : "stale";
     log.info("Agent token renewed", { jti, expiresAt });
-    try {
-      options.save(credential);
-    } catch (error) {
-      log.error("The agent token could not be stored", { error });
-    }
+    if (fault !== undefined) log.error("The agent token could not be stored", { error: fault });
     if (before !== authorizationText(agentToken)) options.onAuthorization();
   };
 
   const attempt = async (): Promise<boolean> => {
     try {
-      const repeated = credential.nextSecret !== undefined;
+      const repeated = credentials.current().nextSecret !== undefined;
       const secret = nextSecret();
-      take(secret, await options.mint({ secretHash: tokenHash(secret) }));
+      const replaced = held()?.secret;
+      const replaces = replaced === undefined ? {} : { replaces: tokenHash(replaced) };
+      take(secret, await options.mint({ secretHash: tokenHash(secret), ...replaces }));
       return state === "fresh" || (repeated && (await attempt()));
     } catch (error) {
-      const revoked =
-        error instanceof RelayError && (error.code === "token_revoked" || error.code === "agent_removed");
-      if (revoked) state = "revoked";
-      else if (!isUsable(credential.agentToken, clock.now())) state = "stale";
+      if (error instanceof RelayError && gone.includes(error.code)) state = "revoked";
+      else if (!isUsable(held(), clock.now())) state = "stale";
       log.warn("Agent token was not renewed", { error, state });
       return false;
     }
@@ -99,13 +95,13 @@ export function tokenKeeper(options: TokenKeeperOptions): TokenKeeper {
   };
 
   return {
-    current: () => credential.agentToken?.secret,
-    facts: () => factsOf(credential.agentToken),
+    current: () => held()?.secret,
+    facts: () => factsOf(held()),
     state: () => state,
     refresh,
     run: (signal) =>
       renewInTime(options, signal, {
-        dueAt: () => (credential.agentToken?.expiresAt ?? 0) - options.limits.agentTokenRenewBeforeMs,
+        dueAt: () => (held()?.expiresAt ?? 0) - options.limits.agentTokenRenewBeforeMs,
         mayRenew: () => state !== "revoked",
         refresh,
       }),
@@ -141,9 +137,9 @@ function factsOf(token: AgentToken | undefined): Omit<AgentToken, "secret"> | un
 
 /** The relay's clock may differ from this machine's: only how long the token is good counts. */
 function heldToken(secret: string, reply: OperationReply<"mintAgentToken">, now: number): AgentToken {
-  const { jti, profile, scopes } = reply;
+  const { jti, profile, scopes, features } = reply;
   const lifetimeMs = Date.parse(reply.expiresAt) - Date.parse(reply.relayTime);
-  return { secret, jti, profile, scopes, expiresAt: now + lifetimeMs };
+  return { secret, jti, profile, scopes, features, expiresAt: now + lifetimeMs };
 }
 
 function isUsable(token: AgentToken | undefined, now: number): boolean {

@@ -12,6 +12,7 @@ export type RunOptions = RelayOptions & {
   provider: string;
   args: string[];
   takeover?: boolean;
+  profile?: string;
   logLevel: string;
   version: string;
 };
@@ -51,6 +52,7 @@ export async function run(options: RunOptions, print: Printer): Promise<number> 
     terminal: process.stdin.isTTY === true,
     direct: ["0", "false", "off"].includes((process.env.AGENT_RELAY_MCP_PROXY ?? "").toLowerCase()),
     takeover: options.takeover === true,
+    profile: options.profile,
     enrolmentToken: () => enrolmentToken(options),
     log: stderrLog(options.logLevel),
     say,
