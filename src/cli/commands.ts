@@ -1,6 +1,7 @@
 /** The table of commands: names, options and help. What they do is loaded when they run. */
 import { type Command, Option } from "commander";
 import { homeOf, wholeNumber } from "./context.ts";
+import { addIdentity } from "./identity-commands.ts";
 import { addMessages } from "./message-commands.ts";
 import { home, json, logLevel, port, printer, relay, tokenFile } from "./options.ts";
 import { addService } from "./service-commands.ts";
@@ -22,7 +23,7 @@ export function addCommands(program: Command, version: string, setExit: SetExit)
   addMessages(program);
   addService(program, setExit);
   addOutbox(program, setExit);
-  addTokens(program);
+  addIdentity(program);
   for (const command of [program, ...program.commands, ...program.commands.flatMap((c) => c.commands)]) {
     command.exitOverride();
     command.configureOutput({
@@ -43,7 +44,10 @@ function addServing(program: Command, version: string, setExit: SetExit): void {
       "--allow-host <name...>",
       "further names or addresses it is reached by, with a port where it is another; the first is the one it tells",
     )
-    .option("--insecure-bind", "listen beyond this machine without TLS: something else must protect the connection")
+    .option(
+      "--insecure-bind",
+      "listen beyond this machine without TLS: something else must protect the connection",
+    )
     .addOption(
       new Option(
         "--retention-days <n>",
@@ -65,6 +69,7 @@ function addServing(program: Command, version: string, setExit: SetExit): void {
     .addOption(relay())
     .addOption(tokenFile())
     .addOption(home())
+    .option("--profile <name>", "profile of an agent that is enrolled now; an agent keeps its own without it")
     .option("--takeover", "take the name over from the runner that holds it")
     .addOption(json())
     // The agent has the terminal: an outage, which it need not notice, is not written over it.
@@ -114,14 +119,6 @@ function addPeople(program: Command, setExit: SetExit): void {
     .action(async (o) =>
       (await import("./commands/status.ts")).status({ ...o, home: homeOf(o) }, printer(o)),
     );
-  program
-    .command("agents")
-    .description("the agents at the relay")
-    .addOption(relay())
-    .addOption(tokenFile())
-    .addOption(home())
-    .addOption(json())
-    .action(async (o) => (await import("./commands/agents.ts")).agents(o, printer(o)));
   program
     .command("doctor")
     .description("what is wrong on this machine: relay, clock, disk, permissions, outboxes")
@@ -183,25 +180,3 @@ const wholeActions = {
   pause: "stop delivery, also over restarts; writes are taken and wait",
   resume: "let delivery go on",
 };
-
-function addTokens(program: Command): void {
-  const token = program.command("token").description("tokens of the relay");
-  const common = (command: Command) =>
-    command.addOption(relay()).addOption(tokenFile()).addOption(home()).addOption(json());
-  common(token.command("create").description("make a token; its secret is shown once"))
-    .addOption(
-      new Option("--kind <kind>", "whom it speaks for").choices(["operator", "host"]).default("operator"),
-    )
-    .option("--note <text>", "what it is for", "")
-    .addOption(
-      new Option("--ttl <seconds>", "how long it is valid").argParser(wholeNumber("--ttl", 60, 999_999_999)),
-    )
-    .option("--out <file>", "write the secret to this new 0600 file instead of showing it")
-    .action(async (o) => (await import("./commands/token.ts")).tokenCreate(o, printer(o)));
-  common(token.command("ls").description("all tokens, without their secrets")).action(async (o) =>
-    (await import("./commands/token.ts")).tokenList(o, printer(o)),
-  );
-  common(
-    token.command("revoke").description("end a token at once").argument("<id>", "its id, from token ls"),
-  ).action(async (id, o) => (await import("./commands/token.ts")).tokenRevoke({ ...o, id }, printer(o)));
-}

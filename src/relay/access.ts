@@ -98,7 +98,7 @@ export function createAccess(options: { store: RelayStore; clock: Clock }): Acce
       if (token.agentRemoved) {
         throw new RelayError(
           "agent_removed",
-          `Authenticate: the agent '${token.agentName ?? ""}' was removed; a takeover makes a new one of that name`,
+          "Authenticate: the agent of this token was removed; enrolling with a takeover makes a new one",
         );
       }
       if (token.revokedAt !== undefined) {

@@ -1,4 +1,4 @@
-/** `agent-relay agents`: who is at the relay. */
+/** `agent-relay agents`: who is at the relay; removing one, giving one another profile. */
 import { realClock } from "../../base/clock.ts";
 import { operatorClient, type RelayOptions } from "../context.ts";
 import { ageText, type Printer } from "../print.ts";
@@ -8,9 +8,27 @@ export async function agents(options: RelayOptions, print: Printer): Promise<voi
   const reply = await operatorClient(options).listAgents({});
   print.data(reply);
   print.table(
-    ["NAME", "PROVIDER", "MACHINE", "STATE"],
-    reply.agents.map((agent) => [agent.name, agent.provider, agent.machine, stateOf(agent)]),
+    ["NAME", "PROVIDER", "MACHINE", "PROFILE", "STATE"],
+    reply.agents.map((agent) => [agent.name, agent.provider, agent.machine, agent.profile, stateOf(agent)]),
   );
+}
+
+/** Removes an agent. */
+export async function agentRemove(options: RelayOptions & { name: string }, print: Printer): Promise<void> {
+  const agent = await operatorClient(options).removeAgent({ agent: options.name });
+  print.data({ agent });
+  print.line(`Agent ${agent.name} is removed; its name is free`);
+}
+
+/** Gives an agent another profile. */
+export async function agentProfile(
+  options: RelayOptions & { name: string; profile: string },
+  print: Printer,
+): Promise<void> {
+  const { name, profile } = options;
+  const agent = await operatorClient(options).assignProfile({ agent: name, profile });
+  print.data({ agent });
+  print.line(`Agent ${agent.name} has the profile ${agent.profile}`);
 }
 
 function stateOf(agent: { online: boolean; lastSeenAt?: string | undefined }): string {

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { realClock } from "../../base/clock.ts";
 import { writePrivate } from "../../base/file.ts";
 import { realRandom } from "../../base/random.ts";
+import type { Scope } from "../../wire/scope.ts";
 import { tokenHash, tokenText } from "../../wire/token.ts";
 import { operatorClient, type RelayOptions } from "../context.ts";
 import { ageText, CliError, type Printer } from "../print.ts";
@@ -12,6 +13,7 @@ export type TokenCreateOptions = RelayOptions & {
   kind: "operator" | "host";
   note: string;
   ttl?: number;
+  grant?: Scope[];
   out?: string;
 };
 
@@ -25,6 +27,7 @@ export async function tokenCreate(options: TokenCreateOptions, print: Printer): 
     kind: options.kind,
     note: options.note,
     secretHash: tokenHash(secret),
+    ...(options.grant === undefined ? {} : { grants: options.grant }),
     ...(options.ttl === undefined ? {} : { ttlSeconds: options.ttl }),
   });
   if (options.out !== undefined) writePrivate(options.out, `${secret}\n`);
@@ -57,8 +60,13 @@ export async function tokenRevoke(options: RelayOptions & { id: string }, print:
   print.line(`Token ${token.id} (${token.kind}) is revoked`);
 }
 
-function stateOf(token: { revokedAt?: string | undefined; expiresAt?: string | undefined }): string {
+function stateOf(token: {
+  displaced?: boolean | undefined;
+  revokedAt?: string | undefined;
+  expiresAt?: string | undefined;
+}): string {
   if (token.revokedAt !== undefined) return "revoked";
+  if (token.displaced === true) return "displaced";
   if (token.expiresAt === undefined) return "valid";
   const left = Date.parse(token.expiresAt) - realClock.now();
   return left <= 0 ? "expired" : `valid ${ageText(left)}`;
