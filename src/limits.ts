@@ -273,6 +273,10 @@ export const limits = {
   /** An agent may wait this long for one tool call, and for its first answer from the proxy. */
   agentToolCallMs: 300 * second,
   agentMcpStartMs: 20 * second,
+  /** A transcript is looked at this often, in pieces; after a restart its end is searched for what it holds already. */
+  transcriptPollMs: second,
+  transcriptPieceBytes: mebibyte,
+  transcriptSearchBytes: 16 * mebibyte,
   /** A provider answers within this time whether it has taken a text; Claude Code confirms at its next safe point. */
   injectMs: 10 * second,
   /** Codex's app-server listens within this time: a cold start on a busy machine took 3 s. */

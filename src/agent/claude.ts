@@ -1,7 +1,9 @@
-/** Claude Code. The MCP server is added to those that the person has; its secret is expanded from the environment. */
+/** Claude Code: what is added to the person's own command, and the two ways in which a running session is driven. */
+import { claudeArguments } from "./claude/arguments.ts";
+import { openHeadlessSession } from "./claude/headless.ts";
+import { openTerminalSession } from "./claude/terminal.ts";
 import { agentEnvironment } from "./environment.ts";
-import { type LaunchPlan, type LaunchRequest, mcpServerName } from "./launch.ts";
-import { openNoSession } from "./no-session.ts";
+import type { LaunchPlan, LaunchRequest } from "./launch.ts";
 import type { Session, SessionOptions } from "./session.ts";
 
 export const name = "claude";
@@ -15,28 +17,16 @@ export function launch(request: LaunchRequest): LaunchPlan {
   const path = request.find(request.settings.program ?? "claude", env.PATH ?? "", request.cwd);
   if (typeof path !== "string")
     return { status: "refused", reason: `${path.error.message}; ${installation}` };
-  const ours = request.features.mcp ? [mcpArgument(request)] : [];
   return {
     status: "ready",
-    command: [path, ...ours, ...(request.settings.args ?? []), ...request.args],
+    command: [path, ...claudeArguments(request), ...(request.settings.args ?? []), ...request.args],
     env,
   };
 }
 
-/** The session of the started program. */
+/** Headless: by stream-json. At a terminal: by hooks and the session's own inbox socket. */
 export function openSession(options: SessionOptions): Session {
-  return openNoSession(options, launch);
-}
-
-function mcpArgument({ session, toolCallMs }: LaunchRequest): string {
-  const server = {
-    type: "http",
-    url: session.mcpUrl,
-    headers: { Authorization: `Bearer \${${session.sessionToken.name}}` },
-    timeout: toolCallMs,
-    // Otherwise the model sees the tools only after it has searched for them.
-    alwaysLoad: true,
-  };
-  // One argument with `=`: the option takes any number of values and would swallow a prompt that follows it.
-  return `--mcp-config=${JSON.stringify({ mcpServers: { [mcpServerName]: server } })}`;
+  return options.mode === "headless"
+    ? openHeadlessSession(options, launch)
+    : openTerminalSession(options, launch);
 }

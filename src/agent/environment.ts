@@ -15,6 +15,9 @@ const ourNames = [
   "AGENT_RELAY_URL",
   "AGENT_RELAY_APPROVAL",
   "AGENT_RELAY_WORKSPACE_MODE",
+  "AGENT_RELAY_PROGRAM",
+  "AGENT_RELAY_RUNNER",
+  "AGENT_RELAY_SCRATCH",
 ];
 const ourPatterns = [/^AGENT_RELAY_TOKEN/, /^AGENT_RELAY_.*(?:TOKEN|SECRET)/];
 
@@ -71,6 +74,7 @@ export function agentEnvironment(request: LaunchRequest): Record<string, string>
     ...(request.features.mcp
       ? { AGENT_RELAY_MCP_URL: session.mcpUrl, [session.sessionToken.name]: session.sessionToken.value }
       : {}),
+    ...reportingEnvironment(request),
     AGENT_RELAY_AGENT: session.agentName,
     AGENT_RELAY_URL: session.relayUrl,
     AGENT_RELAY_APPROVAL: session.approval,
@@ -79,6 +83,13 @@ export function agentEnvironment(request: LaunchRequest): Record<string, string>
     AGENT_RELAY_TOKEN_EXPIRES_AT: session.token.expiresAt,
     AGENT_RELAY_WORKSPACE_MODE: session.workspaceMode,
   };
+}
+
+/** What hooks and the status line need to find the runner: its folder, whose files only the same user can read. */
+function reportingEnvironment({ features, aids }: LaunchRequest): Record<string, string> {
+  if (!(features.hooks || features.statusLine)) return {};
+  if (aids.program === undefined || aids.folder === undefined) return {};
+  return { AGENT_RELAY_PROGRAM: aids.program, AGENT_RELAY_RUNNER: aids.folder };
 }
 
 /** True when a token of this product is anywhere in the text. */

@@ -86,10 +86,11 @@ export interface Session {
    */
   inject(injection: Injection, options: { urgent: boolean }): Promise<InjectOutcome>;
   /**
-   * Which of these injections are in the conversation already, as far as it can be told: asked after a restart, before
-   * they are given again. `done` when the turn that had it completed, or it was answered in it.
+   * Which texts are in the conversation already, by an id that stands in them (a message's), as far as it can be told:
+   * asked after a restart, before they are given again. `done` when the turn that had it completed, or it was answered
+   * in it. Never rejects.
    */
-  lookFor(injections: readonly string[]): Promise<ReadonlyMap<string, "taken" | "done">>;
+  lookFor(ids: readonly string[]): Promise<ReadonlyMap<string, "taken" | "done">>;
   /** Ends the running turn, not the session; false when that was not possible. Never rejects. */
   interrupt(): Promise<boolean>;
   /** The supervisor is about to ask the program to end: close inputs and connections, end services. Never rejects. */

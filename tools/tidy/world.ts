@@ -76,6 +76,7 @@ export const gates: readonly Gate[] = [
     modules: ["node:net", "node:tls", "node:http", "node:https", "node:http2", "node:dgram"],
     places: [
       /^src\/base\/http\//,
+      /^src\/base\/unix-socket\.ts$/,
       /^src\/sdk\/call\.ts$/,
       /^src\/sdk\/feed\.ts$/,
       /^src\/runner\/local\.ts$/,
