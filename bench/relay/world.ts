@@ -12,6 +12,8 @@ const root = resolve(import.meta.dir, "../..");
 const readySchema = z.object({ url: z.string(), mcpUrl: z.string(), operatorTokenFile: z.string() });
 /** Agents that one token enrols: requests of a token are limited, so many tokens enrol many agents. */
 const agentsPerHost = 100;
+/** The brakes that stop a runaway agent would stop the load. */
+const busy = { burst: 1_000_000, perMinute: 1_000_000, fanOutMax: 500, hopsMax: 8 };
 
 /** An agent of the bench. `agentToken` is undefined when it was not asked for. */
 export const agentSchema = z.object({
@@ -45,6 +47,7 @@ export async function enrolAgents(
 ): Promise<BenchAgent[]> {
   const { prefix, count, speak } = options;
   const operator = createClient({ url: relay.url, token: () => relay.operatorToken });
+  await operator.setProfile({ name: "busy", limits: busy });
   const hosts = await Promise.all(
     Array.from({ length: Math.ceil(count / agentsPerHost) }, async () => {
       const token = tokenText("host", realRandom.bytes(32));
@@ -58,7 +61,7 @@ export async function enrolAgents(
     const name = `${prefix}-${index}`;
     const runnerToken = tokenText("runner", realRandom.bytes(32));
     await host.enrolRunner({
-      ...{ agentName: name, provider: "exec", machine: "bench" },
+      ...{ agentName: name, provider: "exec", machine: "bench", profile: "busy" },
       secretHash: tokenHash(runnerToken),
     });
     if (!speak) return { name, runnerToken };

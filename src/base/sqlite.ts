@@ -13,6 +13,8 @@ export type SqliteOptions = {
   exclusive: boolean;
   /** Erase deleted content from the file. */
   secureDelete?: boolean;
+  /** Memory for pages, KiB, and savepoints kept in memory too: for large transactions. SQLite's own 2,000 by default. */
+  cacheKib?: number;
 };
 
 /** The database is in use by another process. */
@@ -68,6 +70,10 @@ function configure(database: Database, options: SqliteOptions, memory: boolean):
   set(database, "foreign_keys", "ON", 1);
   set(database, "trusted_schema", "OFF", 0);
   set(database, "wal_autocheckpoint", "256", 256);
+  if (options.cacheKib !== undefined) {
+    set(database, "cache_size", `-${options.cacheKib}`, -options.cacheKib);
+    set(database, "temp_store", "MEMORY", 2);
+  }
   if (options.secureDelete === true) set(database, "secure_delete", "ON", 1);
   if (process.platform === "darwin") {
     set(database, "fullfsync", "ON", 1);

@@ -5,6 +5,7 @@
 import type { Database } from "bun:sqlite";
 import { openSqlite } from "../base/sqlite.ts";
 import { serveWorker } from "../base/worker.ts";
+import { limits } from "../limits.ts";
 import { type Group, groupCommit } from "./group.ts";
 import { migrate } from "./migrate.ts";
 import { agentVerbs } from "./sqlite/agents.ts";
@@ -132,7 +133,11 @@ function serve(): void {
 }
 
 function openDatabase(options: OpenArguments): Opened & { identity: StoreIdentity } {
-  const database = openSqlite({ path: options.path, exclusive: options.path !== ":memory:" });
+  const database = openSqlite({
+    path: options.path,
+    exclusive: options.path !== ":memory:",
+    cacheKib: limits.storeCacheKib,
+  });
   try {
     const version = migrate(database);
     const identity = readIdentity(database, options, version);
