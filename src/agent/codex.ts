@@ -1,9 +1,9 @@
 /** Codex, as an app-server that belongs to the runner: `codex/launch.ts` has its commands, `codex/session.ts` its life. */
 import { createHash } from "node:crypto";
+import { openWebSocket } from "../base/http/web-socket.ts";
 import { serverPlan } from "./codex/launch.ts";
 import { startServerProcess } from "./codex/server-process.ts";
 import { openCodexSession } from "./codex/session.ts";
-import { openWebSocket } from "./codex/socket.ts";
 import type { LaunchPlan, LaunchRequest } from "./launch.ts";
 import type { Session, SessionOptions } from "./session.ts";
 

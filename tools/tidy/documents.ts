@@ -21,10 +21,10 @@ export function checkDocumentPaths({ documents, paths }: Repository): Finding[] 
   );
 }
 
-/** Every document has exactly one title, on its first line. */
+/** Every document has exactly one title, on its first line. A skill begins with its head. */
 export function checkTitles({ documents }: Repository): Finding[] {
   return documents
-    .filter(({ path }) => path !== "CLAUDE.md")
+    .filter(({ path }) => path !== "CLAUDE.md" && !path.endsWith("/SKILL.md"))
     .flatMap(({ path, text }) => {
       const titles = withoutFences(text).filter(({ content }) => content.startsWith("# "));
       if (titles.length === 1 && titles[0]?.line === 1) return [];

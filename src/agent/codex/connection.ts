@@ -3,16 +3,8 @@
  * server asks of us. Whether a request may have been taken is part of its answer, because a message must not be given twice.
  */
 import type { Clock } from "../../base/clock.ts";
+import type { OpenSocket } from "../../base/http/web-socket.ts";
 import type { ServerAnswer } from "./requests.ts";
-
-/** A connection that carries whole texts. Nothing is called after `onClose`. */
-export type TextSocket = { send(text: string): void; close(): void };
-export type SocketEvents = { onText(text: string): void; onClose(why: string): void };
-/**
- * Opens a connection. Rejects when there is none.
- * @param token the bearer token that the server asks for
- */
-export type OpenSocket = (url: string, token: string, events: SocketEvents) => Promise<TextSocket>;
 
 /** How a request ended: done, refused by the server, or nobody knows whether it was carried out. */
 export type Answer =

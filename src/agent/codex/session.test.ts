@@ -1,13 +1,13 @@
 /** A session of Codex against an app-server that is played: what is given, when, and that nothing is given twice. */
 import { describe, expect, test } from "bun:test";
 import { VirtualClock } from "../../base/clock.ts";
+import type { SocketEvents } from "../../base/http/web-socket.ts";
 import { silentLog } from "../../base/log.ts";
 import { seededRandom } from "../../base/random.ts";
 import { limits } from "../../limits.ts";
 import type { LaunchMode, LaunchRequest } from "../launch.ts";
 import type { SavedConversation } from "../session.ts";
 import type { SessionEvent } from "../session-event.ts";
-import type { SocketEvents } from "./connection.ts";
 import { openCodexSession } from "./session.ts";
 
 type Call = { method: string; id?: number; params: Record<string, unknown> };
@@ -25,6 +25,31 @@ const usual: Script = {
   "turn/interrupt": {},
   "skills/extraRoots/set": {},
 };
+
+function requestFor(mode: LaunchMode): Omit<LaunchRequest, "conversation"> {
+  return {
+    session: {
+      mcpUrl: "http://127.0.0.1:1/mcp",
+      sessionToken: { name: "AGENT_RELAY_SESSION_TOKEN", value: "s" },
+      agentName: "ada",
+      relayUrl: "http://127.0.0.1:2",
+      approval: "provider",
+      token: { jti: "", profile: "", expiresAt: "" },
+      workspaceMode: "shared",
+    },
+    features: { mcp: true, skills: true, statusLine: true, hooks: true },
+    settings: {},
+    mode,
+    instructions: "",
+    aids: { plugins: "/plugins/codex" },
+    args: [],
+    cwd: "/work",
+    environment: {},
+    find: (program) => `/opt/${program}`,
+    toolCallMs: 300_000,
+    mcpStartMs: 20_000,
+  };
+}
 
 function world(options: { script?: Script; mode?: LaunchMode; saved?: SavedConversation } = {}) {
   const script = { ...usual, ...options.script };
@@ -45,28 +70,7 @@ function world(options: { script?: Script; mode?: LaunchMode; saved?: SavedConve
     },
     close() {},
   });
-  const request: Omit<LaunchRequest, "conversation"> = {
-    session: {
-      mcpUrl: "http://127.0.0.1:1/mcp",
-      sessionToken: { name: "AGENT_RELAY_SESSION_TOKEN", value: "s" },
-      agentName: "ada",
-      relayUrl: "http://127.0.0.1:2",
-      approval: "provider",
-      token: { jti: "", profile: "", expiresAt: "" },
-      workspaceMode: "shared",
-    },
-    features: { mcp: true, skills: true, statusLine: true, hooks: true },
-    settings: {},
-    mode: options.mode ?? "headless",
-    instructions: "",
-    aids: { plugins: "/plugins/codex" },
-    args: [],
-    cwd: "/work",
-    environment: {},
-    find: (program) => `/opt/${program}`,
-    toolCallMs: 300_000,
-    mcpStartMs: 20_000,
-  };
+  const request = requestFor(options.mode ?? "headless");
   const session = openCodexSession(
     {
       mode: request.mode,

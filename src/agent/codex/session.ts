@@ -3,19 +3,12 @@
  * the program itself; at a terminal it runs beside the person's Codex, which is attached to it, and both see the same
  * conversation. Texts go in as turns, or join the running one.
  */
+import type { OpenSocket } from "../../base/http/web-socket.ts";
 import type { LaunchPlan } from "../launch.ts";
 import type { Injection, InjectOutcome, Session, SessionChild, SessionOptions } from "../session.ts";
 import { createCore, type SessionCore } from "../session-core.ts";
 import type { SessionStatus } from "../status.ts";
-import {
-  type Answer,
-  type Connection,
-  connectAppServer,
-  type Members,
-  members,
-  type OpenSocket,
-  text,
-} from "./connection.ts";
+import { type Answer, type Connection, connectAppServer, type Members, members, text } from "./connection.ts";
 import { createGiven, type Given } from "./given.ts";
 import { type History, injectionsIn, lookFor, turnsIn } from "./history.ts";
 import { serverPlan, terminalPlan } from "./launch.ts";

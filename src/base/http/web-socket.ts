@@ -1,5 +1,13 @@
-/** The real connection to an app-server on this machine: a WebSocket with a bearer token in its opening request. */
-import type { OpenSocket } from "./connection.ts";
+/** A WebSocket that carries whole texts, with a bearer token in its opening request. */
+
+/** A connection that carries whole texts. Nothing is called after `onClose`. */
+export type TextSocket = { send(text: string): void; close(): void };
+export type SocketEvents = { onText(text: string): void; onClose(why: string): void };
+/**
+ * Opens a connection. Rejects when there is none.
+ * @param token the bearer token that the server asks for
+ */
+export type OpenSocket = (url: string, token: string, events: SocketEvents) => Promise<TextSocket>;
 
 /** Opens a WebSocket; rejects when nothing answers or the token is refused. */
 export const openWebSocket: OpenSocket = (url, token, events) =>
