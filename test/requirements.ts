@@ -84,6 +84,8 @@ export const requirements: readonly Requirement[] = [
     "A record that may have taken effect is given up only after the relay was asked about its key, where it can be",
   ),
   kept("P2.18", "Writes whose runner has ended are delivered by whoever starts next on the machine"),
+  kept("P2.19", "Only old messages are forgotten, and never one that is unread or that a reply is owed for"),
+  kept("P2.20", "A message to many is one message, in each inbox once and in order"),
 
   kept("P3.1", "tools/list shows only tools whose scope the token has"),
   kept("P3.2", "A hidden tool that is called by name is refused with the reason"),
@@ -97,6 +99,7 @@ export const requirements: readonly Requirement[] = [
     "P3.9",
     "A change of a profile holds at once at the relay, and narrows what the agent is shown in its open stream within 5 seconds",
   ),
+  kept("P3.10", "A look back or a search shows an agent only what it has sent or got"),
 
   kept("P4.1", "The relay token is in no child's environment or argv"),
   kept("P4.2", "The relay token is in no log and no file but its own 0600 file"),
@@ -130,6 +133,9 @@ export const requirements: readonly Requirement[] = [
     "When the relay's database was restored, the agent is told which of its writes may be missing",
   ),
   kept("P5.10", "What people do to an outbox is written down before it is done, or not done"),
+  kept("P5.11", "A sender sees how far its message has got at each recipient, step by step and never back"),
+  kept("P5.12", "A message that is shown or handed over again says so"),
+  kept("P5.13", "No text of an agent can pass for an envelope, a note of the system or a notice"),
 
   planned(
     "P6.1",
@@ -162,4 +168,19 @@ export const requirements: readonly Requirement[] = [
     "The program is started from any directory, through a symlink and after npm ci --ignore-scripts",
   ),
   kept("C.10", "People see and act on the outboxes of a machine, whether their owner runs or not"),
+  kept(
+    "C.20",
+    "Who did what at the relay is in an append-only log without secrets and bodies, and a change of it shows",
+  ),
+  kept("C.21", "A backup is made while the relay runs; a restored one begins a new generation"),
+  kept(
+    "C.22",
+    "Beyond its machine the relay listens with TLS 1.2 or newer, or because it was told to without",
+  ),
+  kept(
+    "C.23",
+    "The HTTP API describes itself, and each of its errors is a problem with a code and an instance",
+  ),
+  kept("C.24", "One trace id leads from the agent's call to the outbox, the relay's log and the message"),
+  kept("C.25", "A request that is too large, deep, long, slow or frequent is refused before it costs much"),
 ];

@@ -1,6 +1,7 @@
 /** What every twin of the relay's store promises about reading, forgetting and lasting. */
 import { expect } from "bun:test";
 import { limits } from "../../src/limits.ts";
+import { defaultProfile } from "../../src/wire/scope.ts";
 import { applied, keyWindowMs, type Promises, start, upTo, type World } from "./store-world.ts";
 
 export const inboxPromises: Promises = {
@@ -98,7 +99,10 @@ export const inboxPromises: Promises = {
   },
 
   "more than one step of forgetting is done in one call": async (world) => {
+    await world.unbraked();
     const ada = await world.agent("ada");
+    const unbraked = { ...defaultProfile.limits, burst: 1_000_000 };
+    await world.store.setProfile({ ...defaultProfile, limits: unbraked }, start);
     const count = limits.pruneRowsMax + 1;
     const writes = upTo(count).map(() => world.write({ to: "nobody", body: "x" }));
     await world.apply(ada, ...writes);

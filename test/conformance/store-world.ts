@@ -20,6 +20,7 @@ import {
 } from "../../src/wire/id.ts";
 import type { LaneOutcome } from "../../src/wire/lane.ts";
 import type { Message } from "../../src/wire/message.ts";
+import { defaultProfile } from "../../src/wire/scope.ts";
 import { tokenHash } from "../../src/wire/token.ts";
 
 export type OpenedStore = {
@@ -109,8 +110,15 @@ function worldOver({ store, reopen }: OpenedStore) {
       if (!page.more) return messages;
     }
   };
+  /** From now on agents may write as much as a test wants: what is tested is not the rate. */
+  const unbraked = () =>
+    store.setProfile(
+      { ...defaultProfile, limits: { ...defaultProfile.limits, burst: 1_000_000, perMinute: 1_000_000 } },
+      start,
+    );
   return {
     store,
+    unbraked,
     reopen: reopen ?? (() => Promise.resolve(store)),
     uuid,
     token,

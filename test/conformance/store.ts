@@ -4,8 +4,11 @@
  */
 import { describe, test } from "bun:test";
 import { agentPromises, tokenPromises } from "./store-agents.ts";
+import { broadcastPromises } from "./store-broadcast.ts";
 import { profilePromises, renewalPromises } from "./store-identity.ts";
 import { inboxPromises } from "./store-inbox.ts";
+import { pastPromises } from "./store-past.ts";
+import { receiptPromises } from "./store-receipts.ts";
 import { replyPromises } from "./store-replies.ts";
 import { type OpenStore, type Promises, withStore } from "./store-world.ts";
 import { lanePromises, refusalPromises, writePromises } from "./store-writes.ts";
@@ -18,6 +21,9 @@ const subjects: Readonly<Record<string, Promises>> = {
   lanes: lanePromises,
   replies: replyPromises,
   inboxes: inboxPromises,
+  broadcasts: broadcastPromises,
+  receipts: receiptPromises,
+  "looking back": pastPromises,
   agents: agentPromises,
   tokens: tokenPromises,
   renewals: renewalPromises,
