@@ -49,7 +49,7 @@ async function checked(path: string) {
 }
 
 describe("what is written", () => {
-  test("[R.1] S17: starts, tokens and refused scopes, each with who and on what; the chain holds", async () => {
+  test("[C.20] S17: starts, tokens and refused scopes, each with who and on what; the chain holds", async () => {
     await using relay = await runningRelay();
     const alice = await relay.enrol("alice");
     await relay
@@ -118,7 +118,7 @@ describe("what is written", () => {
 });
 
 describe("tampering", () => {
-  test("[R.1] S17: an untouched log holds", async () => {
+  test("[C.20] S17: an untouched log holds", async () => {
     using log = await fiveEntries();
     expect(await checked(log.path)).toMatchObject({ status: "holds", seq: 5 });
   });
@@ -135,7 +135,7 @@ describe("tampering", () => {
       broken: 2,
     },
   ];
-  test.each(deeds)("[R.1] S17: $what shows at its place", async ({ sql, broken }) => {
+  test.each(deeds)("[C.20] S17: $what shows at its place", async ({ sql, broken }) => {
     using log = await fiveEntries();
     const database = new Database(log.path);
     database.run("DROP TRIGGER audit_is_not_changed; DROP TRIGGER audit_is_not_removed;");

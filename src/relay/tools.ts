@@ -52,6 +52,7 @@ export async function callTool(relay: Relay, principal: Principal, call: ToolCal
   const name = call.name as ToolName;
   const { scope, input } = toolTable[name];
   if (!principal.scopes.includes(scope)) {
+    relay.refusals.note("scope_denied", principal, name);
     return fault("forbidden", `${name} needs the scope ${scope}, which this token does not have`);
   }
   const parsed = input.safeParse(call.arguments);
