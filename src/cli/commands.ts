@@ -18,7 +18,8 @@ type SetExit = (code: number) => void;
 
 /** Adds every command to the program. */
 export function addCommands(program: Command, version: string, setExit: SetExit): void {
-  addServing(program, version, setExit);
+  addRelay(program, version);
+  addRunning(program, version, setExit);
   addPeople(program, setExit);
   addMessages(program);
   addService(program, setExit);
@@ -32,7 +33,7 @@ export function addCommands(program: Command, version: string, setExit: SetExit)
   }
 }
 
-function addServing(program: Command, version: string, setExit: SetExit): void {
+function addRelay(program: Command, version: string): void {
   program
     .command("up")
     .description("run the relay")
@@ -60,6 +61,9 @@ function addServing(program: Command, version: string, setExit: SetExit): void {
     .action(async (o) =>
       (await import("./commands/up.ts")).up({ ...o, home: homeOf(o), version }, printer(o)),
     );
+}
+
+function addRunning(program: Command, version: string, setExit: SetExit): void {
   program
     .command("run")
     .description("run one agent, with its own MCP endpoint that outlives the relay")

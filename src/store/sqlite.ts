@@ -10,6 +10,7 @@ import { uuidV7 } from "../wire/id.ts";
 import { SchemaError } from "./migrate.ts";
 import type { StoreMethods } from "./sqlite.worker.ts";
 import type { RelayStore, StoreIdentity } from "./store.ts";
+import { type VerbArguments, type VerbName, verbNames } from "./verbs.ts";
 
 export type SqliteStoreOptions = {
   /** File path, or `:memory:` for tests. */
@@ -44,75 +45,30 @@ function storeOver(client: WorkerClient<StoreMethods>, identity: StoreIdentity):
     closed === undefined
       ? client.call(method, argument)
       : Promise.reject(new Error(`Call ${method} of the relay's store: it was closed`));
+  // Made from the names of the same table that the type is made from.
+  const verbs = Object.fromEntries(
+    verbNames.map((name) => [name, (...args: VerbArguments<VerbName>) => call(name, args as never)]),
+  ) as unknown as Pick<RelayStore, VerbName>;
   return {
     identity,
-    createOperator: (...args) => call("createOperator", args),
-    addToken: (...args) => call("addToken", args),
-    mintToken: (...args) => call("mintToken", args),
-    renewToken: (...args) => call("renewToken", args),
-    findToken: (...args) => call("findToken", args),
-    listTokens: (...args) => call("listTokens", args),
-    revokeToken: (...args) => call("revokeToken", args),
-    enrol: (...args) => call("enrol", args),
-    removeAgent: (...args) => call("removeAgent", args),
-    agentByName: (...args) => call("agentByName", args),
-    agentById: (...args) => call("agentById", args),
-    listAgents: (...args) => call("listAgents", args),
-    markSeen: (...args) => call("markSeen", args),
-    listProfiles: (...args) => call("listProfiles", args),
-    setProfile: (...args) => call("setProfile", args),
-    removeProfile: (...args) => call("removeProfile", args),
-    assignProfile: (...args) => call("assignProfile", args),
-    openLane: (...args) => call("openLane", args),
-    applyWrites: (...args) => call("applyWrites", args),
-    findOutcomes: (...args) => call("findOutcomes", args),
-    readInbox: (...args) => call("readInbox", args),
+    ...verbs,
     // In bounded steps, like everything that may touch many rows: writes are not held up for long.
     async acknowledgeInbox(...args) {
       for (let held = -1; ; ) {
-        const seq = await call("acknowledgeInbox", args);
+        const seq = await verbs.acknowledgeInbox(...args);
         if (seq >= args[1] || seq === held) return seq;
         held = seq;
       }
     },
-    findMessage: (...args) => call("findMessage", args),
-    checkInbox: (...args) => call("checkInbox", args),
-    reportReceipts: (...args) => call("reportReceipts", args),
-    messageStatus: (...args) => call("messageStatus", args),
-    readThread: (...args) => call("readThread", args),
-    indexMessages: (...args) => call("indexMessages", args),
-    pruneMessages: (...args) => call("pruneMessages", args),
-    joinChannel: (...args) => call("joinChannel", args),
-    leaveChannel: (...args) => call("leaveChannel", args),
-    listChannels: (...args) => call("listChannels", args),
-    channelsOf: (...args) => call("channelsOf", args),
-    channelMembers: (...args) => call("channelMembers", args),
-    // What was committed before is taken into the search first, by steps between which writes go on.
-    async searchMessages(...args) {
-      while ((await call("indexMessages", [])) > 0);
-      return call("searchMessages", args);
+    // What was committed before is taken into the search first.
+    async searchMessages(query) {
+      while ((await verbs.indexMessages()) > 0);
+      return verbs.searchMessages(query);
     },
-    counts: (...args) => call("counts", args),
-    stepObligations: (...args) => call("stepObligations", args),
-    outstanding: (...args) => call("outstanding", args),
-    allOutstanding: (...args) => call("allOutstanding", args),
-    declineObligation: (...args) => call("declineObligation", args),
-    quarantine: (...args) => call("quarantine", args),
-    release: (...args) => call("release", args),
-    quarantines: (...args) => call("quarantines", args),
-    reportPresence: (...args) => call("reportPresence", args),
-    presences: (...args) => call("presences", args),
-    addInsight: (...args) => call("addInsight", args),
-    listInsights: (...args) => call("listInsights", args),
-    disabledInsights: (...args) => call("disabledInsights", args),
-    setInsightKind: (...args) => call("setInsightKind", args),
-    appendAudit: (...args) => call("appendAudit", args),
-    readAudit: (...args) => call("readAudit", args),
-    // In bounded steps, so that writes are not held up for long.
     async prune(...args) {
       let gone = 0;
       for (;;) {
-        const step = await call("prune", args);
+        const step = await verbs.prune(...args);
         gone += step;
         if (step === 0) return gone;
       }

@@ -20,12 +20,8 @@ import { profileVerbs, seedProfiles } from "./sqlite/profiles.ts";
 import { renewalVerbs } from "./sqlite/renewals.ts";
 import { tokenVerbs } from "./sqlite/tokens.ts";
 import { readIdentity, upkeepVerbs } from "./sqlite/upkeep.ts";
-import type { RelayStore, StoreIdentity } from "./store.ts";
-
-/** The verbs of the contract that are calls into this thread. */
-export type VerbName = Exclude<keyof RelayStore, "identity" | "close" | "backup">;
-type Arguments<Name extends VerbName> = Parameters<RelayStore[Name]>;
-type Answer<Name extends VerbName> = Awaited<ReturnType<RelayStore[Name]>>;
+import type { StoreIdentity } from "./store.ts";
+import { type VerbAnswer, type VerbArguments, type VerbName, verbNames } from "./verbs.ts";
 
 export type OpenArguments = { path: string; relayId: string; now: number };
 
@@ -37,9 +33,9 @@ export type StoreMethods = {
   beginBackup: (file: string) => void;
   /** What became of it. */
   endBackup: (nothing: null) => number;
-} & { [Name in VerbName]: (args: Arguments<Name>) => Answer<Name> };
+} & { [Name in VerbName]: (args: VerbArguments<Name>) => VerbAnswer<Name> };
 
-type Verbs = { [Name in VerbName]: (...args: Arguments<Name>) => Answer<Name> };
+type Verbs = { [Name in VerbName]: (...args: VerbArguments<Name>) => VerbAnswer<Name> };
 type Opened = { database: Database; group: Group; verbs: Verbs; close(): void };
 
 serve();
@@ -49,11 +45,16 @@ function serve(): void {
   let closing = false;
   const verb =
     <Name extends VerbName>(name: Name) =>
-    (args: Arguments<Name>): Answer<Name> => {
+    (args: VerbArguments<Name>): VerbAnswer<Name> => {
       if (opened === undefined) throw new Error(`Call ${name} of the store: it is not open`);
       const { group, verbs } = opened;
       return group.call(() => verbs[name](...args));
     };
+  // Made from the names of the same table that the type is made from.
+  const verbs = Object.fromEntries(verbNames.map((name) => [name, verb(name)])) as Pick<
+    StoreMethods,
+    VerbName
+  >;
   const backup = backupJob();
   const methods: StoreMethods = {
     open(options) {
@@ -66,58 +67,7 @@ function serve(): void {
     },
     beginBackup: backup.ask,
     endBackup: backup.take,
-    createOperator: verb("createOperator"),
-    addToken: verb("addToken"),
-    mintToken: verb("mintToken"),
-    renewToken: verb("renewToken"),
-    findToken: verb("findToken"),
-    listTokens: verb("listTokens"),
-    revokeToken: verb("revokeToken"),
-    enrol: verb("enrol"),
-    removeAgent: verb("removeAgent"),
-    agentByName: verb("agentByName"),
-    agentById: verb("agentById"),
-    listAgents: verb("listAgents"),
-    markSeen: verb("markSeen"),
-    listProfiles: verb("listProfiles"),
-    setProfile: verb("setProfile"),
-    removeProfile: verb("removeProfile"),
-    assignProfile: verb("assignProfile"),
-    openLane: verb("openLane"),
-    applyWrites: verb("applyWrites"),
-    findOutcomes: verb("findOutcomes"),
-    readInbox: verb("readInbox"),
-    acknowledgeInbox: verb("acknowledgeInbox"),
-    findMessage: verb("findMessage"),
-    checkInbox: verb("checkInbox"),
-    reportReceipts: verb("reportReceipts"),
-    messageStatus: verb("messageStatus"),
-    readThread: verb("readThread"),
-    searchMessages: verb("searchMessages"),
-    indexMessages: verb("indexMessages"),
-    pruneMessages: verb("pruneMessages"),
-    joinChannel: verb("joinChannel"),
-    leaveChannel: verb("leaveChannel"),
-    listChannels: verb("listChannels"),
-    channelsOf: verb("channelsOf"),
-    channelMembers: verb("channelMembers"),
-    counts: verb("counts"),
-    stepObligations: verb("stepObligations"),
-    outstanding: verb("outstanding"),
-    allOutstanding: verb("allOutstanding"),
-    declineObligation: verb("declineObligation"),
-    quarantine: verb("quarantine"),
-    release: verb("release"),
-    quarantines: verb("quarantines"),
-    reportPresence: verb("reportPresence"),
-    presences: verb("presences"),
-    addInsight: verb("addInsight"),
-    listInsights: verb("listInsights"),
-    disabledInsights: verb("disabledInsights"),
-    setInsightKind: verb("setInsightKind"),
-    appendAudit: verb("appendAudit"),
-    readAudit: verb("readAudit"),
-    prune: verb("prune"),
+    ...verbs,
   };
   serveWorker(methods, (runs) => {
     if (opened === undefined) {

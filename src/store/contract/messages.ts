@@ -4,7 +4,6 @@ import type { LaneOutcome, LaneRecord } from "../../wire/lane.ts";
 import type { Message, PastMessage } from "../../wire/message.ts";
 import type { ReportedStage, Stage } from "../../wire/receipt.ts";
 import type { Scope } from "../../wire/scope.ts";
-import type { ObligationChange } from "./obligations.ts";
 
 /** One write of a principal: the same whether it came in a batch or by a live call. */
 export type Write = LaneRecord & { key: IdempotencyKey; messageId: MessageId };
@@ -13,6 +12,18 @@ export type Write = LaneRecord & { key: IdempotencyKey; messageId: MessageId };
 export type LaneUse = { storeId: StoreId; laneSession: number };
 /** A newer session is in use, or this one was never granted (then `newestSession` is less). Nothing was changed. */
 export type Fenced = { status: "fenced"; newestSession: number };
+
+/**
+ * What a write did to an obligation. `other` is the debtor when it was opened, else the creditor; `nextAt` is when the
+ * first step of an opened one comes.
+ */
+export type ObligationChange = {
+  kind: "opened" | "discharged" | "declined";
+  messageId: MessageId;
+  otherId: AgentId;
+  otherName: string;
+  nextAt: number | undefined;
+};
 
 /** Writes to apply in order for one sender, each in a savepoint of one transaction. */
 export type WriteBatch = {

@@ -31,18 +31,6 @@ export type Outstanding = { owed: OpenObligation[]; awaited: OpenObligation[] };
 /** An obligation that came to its next step now. */
 export type ObligationMove = ObligationParties & { step: ObligationStep };
 
-/**
- * What a write did to an obligation. `other` is the debtor when it was opened, else the creditor; `nextAt` is when the
- * first step of an opened one comes.
- */
-export type ObligationChange = {
-  kind: "opened" | "discharged" | "declined";
-  messageId: MessageId;
-  otherId: AgentId;
-  otherName: string;
-  nextAt: number | undefined;
-};
-
 /** not_owed: there is no such obligation. closed: it ended before. else what became of the write. */
 export type DeclineResult =
   | { status: "not_owed" }
