@@ -67,6 +67,10 @@ function fill(database: Database, past: number, agents: number): void {
     `UPDATE agents SET newest_seq = coalesce((SELECT max(seq) FROM inbox WHERE agent_id = agents.id), 0)`,
   );
   database.run("UPDATE agents SET acknowledged_seq = newest_seq, acknowledged_at = created_at");
+  database.run(`INSERT INTO search (rowid, body, who) SELECT m.number, m.body,
+      replace(m.sender_id, '-', '') || ' ' || replace(i.agent_id, '-', '')
+    FROM messages m JOIN inbox i ON i.message_id = m.id ORDER BY m.number`);
+  database.run("UPDATE search_progress SET number = (SELECT max(number) FROM messages)");
 }
 
 /** The only row of a query. */

@@ -37,6 +37,9 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "relay-kill-"));
   home = join(folder, "home");
   await using relay = await runningRelay({ home });
+  // The brakes that stop a runaway agent would stop the writers.
+  const limits = { burst: 1_000_000, perMinute: 1_000_000 };
+  await relay.operator.setProfile({ name: "default", limits });
   const all = Array.from({ length: agents }, (_, index) => `agent-${index}`);
   for (let at = 0; at < agents; at += 20) {
     const enrolled = await Promise.all(all.slice(at, at + 20).map((name) => relay.enrol(name)));
