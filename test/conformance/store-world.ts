@@ -100,25 +100,9 @@ function worldOver({ store, reopen }: OpenedStore) {
   const apply = async (sender: Agent, ...writes: Write[]) =>
     applied(await store.applyWrites(batch(sender, writes), start));
 
-  /** Everything in an inbox, by pages of this size. */
-  const inbox = async (owner: Agent, limit = 200): Promise<Message[]> => {
-    const messages: Message[] = [];
-    for (;;) {
-      const afterSeq = messages.at(-1)?.seq ?? 0;
-      const page = await store.readInbox({ agentId: owner.id, afterSeq, unread: false, limit });
-      messages.push(...page.messages);
-      if (!page.more) return messages;
-    }
-  };
-  /** From now on agents may write as much as a test wants: what is tested is not the rate. */
-  const unbraked = () =>
-    store.setProfile(
-      { ...defaultProfile, limits: { ...defaultProfile.limits, burst: 1_000_000, perMinute: 1_000_000 } },
-      start,
-    );
   return {
     store,
-    unbraked,
+    unbraked: () => unbraked(store),
     reopen: reopen ?? (() => Promise.resolve(store)),
     uuid,
     token,
@@ -128,8 +112,25 @@ function worldOver({ store, reopen }: OpenedStore) {
     reply,
     batch,
     apply,
-    inbox,
+    /** Everything in an inbox, by pages of this size. */
+    inbox: (owner: Agent, limit = 200) => inboxOf(store, owner, limit),
   };
+}
+
+async function inboxOf(store: RelayStore, owner: Agent, limit: number): Promise<Message[]> {
+  const messages: Message[] = [];
+  for (;;) {
+    const afterSeq = messages.at(-1)?.seq ?? 0;
+    const page = await store.readInbox({ agentId: owner.id, afterSeq, unread: false, limit });
+    messages.push(...page.messages);
+    if (!page.more) return messages;
+  }
+}
+
+/** From now on agents may write as much as a test wants: what is tested is not the rate. */
+async function unbraked(store: RelayStore): Promise<void> {
+  const limits = { ...defaultProfile.limits, burst: 1_000_000, perMinute: 1_000_000 };
+  await store.setProfile({ ...defaultProfile, limits }, start);
 }
 
 /** The result of a batch that must have been applied. */
