@@ -55,6 +55,7 @@ export function draftOf(
       to: recipient,
       recipientId,
       parent,
+      trace: call.trace,
       now,
     },
     payload: {
@@ -65,6 +66,7 @@ export function draftOf(
       enqueuedAt: new Date(now).toISOString(),
       ...(recipientId === undefined ? {} : { recipientId }),
       ...(parent === undefined ? {} : { parent }),
+      ...(call.trace === undefined ? {} : { trace: call.trace }),
     },
   };
 }

@@ -100,6 +100,7 @@ function detailOf(row: Row, expiryMs: number, body: boolean): RecordDetail {
     ...viewOf(row, expiryMs),
     recipientId: row.recipient_id ?? undefined,
     callId: row.call_id ?? undefined,
+    ...(row.trace === null ? {} : { trace: row.trace }),
     endedAt: row.ended_at === null ? undefined : new Date(row.ended_at).toISOString(),
     excerpt: row.excerpt,
     ...(shown ? { arguments: JSON.parse(row.arguments ?? "{}") as Record<string, unknown> } : {}),

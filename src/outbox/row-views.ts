@@ -32,6 +32,7 @@ export type Row = {
   ended_at: number | null;
   seen: number;
   checksum: string;
+  trace: string | null;
 };
 
 export function earlierOf(row: Row): EarlierWrite {
@@ -61,6 +62,7 @@ export function laneRecordOf(row: Row): LaneRecord {
     enqueuedAt: new Date(row.enqueued_at).toISOString(),
     ...(row.recipient_id === null ? {} : { recipientId: row.recipient_id }),
     ...parent,
+    ...(row.trace === null ? {} : { trace: row.trace }),
   };
 }
 

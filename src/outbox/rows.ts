@@ -24,6 +24,8 @@ export type NewRecord = {
   to: string | undefined;
   recipientId: string | undefined;
   parent: { from: string; threadId: string } | undefined;
+  /** W3C trace context; for finding it again, so no part of the checksum. */
+  trace?: string | undefined;
   now: number;
   /** The pump will deliver it at once: store it as `sending`, which saves a commit of its own. */
   attemptNow: boolean;

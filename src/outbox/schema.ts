@@ -6,7 +6,7 @@ import type { Database } from "bun:sqlite";
 import { checksumOf, type SealedRow } from "./checksum.ts";
 
 /** Version this program writes (`PRAGMA user_version`). */
-export const schemaVersion = 2;
+export const schemaVersion = 3;
 
 const migrations: readonly string[] = [
   `
@@ -68,6 +68,8 @@ const migrations: readonly string[] = [
   ALTER TABLE store ADD COLUMN paused_at INTEGER;
   ALTER TABLE store ADD COLUMN generation INTEGER;
   `,
+  // For finding a write again, so no part of the checksum.
+  "ALTER TABLE records ADD COLUMN trace TEXT;",
 ];
 
 /** The version of an open file; 0 when it is new. */

@@ -163,8 +163,8 @@ function contents(database: Database): ReturnType<Verbs["contents"]> {
 function inserter(database: Database): Verbs["insert"] {
   const insert = database.query<{ id: number }, (string | number | null)[]>(
     `INSERT INTO records (epoch, key, message_id, tool, fingerprint, call_id, arguments, excerpt, recipient,
-     recipient_id, parent, bytes, enqueued_at, state, checksum)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+     recipient_id, parent, bytes, enqueued_at, state, checksum, trace)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
   );
   return (record, epoch) => {
     const { key, tool, fingerprint } = record;
@@ -179,6 +179,7 @@ function inserter(database: Database): Verbs["insert"] {
       ...[epoch, key, record.messageId, tool, fingerprint, sealed.call_id],
       ...[record.argumentsJson, record.excerpt, recipient, sealed.recipient_id, parent],
       ...[record.bytes, record.now, record.attemptNow ? "sending" : "queued", checksumOf(sealed)],
+      record.trace ?? null,
     );
     if (row === null) throw new Error(`Store a record under ${record.key}: SQLite gave no id`);
     return row.id;

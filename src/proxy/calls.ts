@@ -6,6 +6,7 @@ import { asId, type IdempotencyKey, isIdempotencyKey, mintedKey, uuidV7 } from "
 import { isObject, type JsonObject, rpcCode } from "../wire/jsonrpc.ts";
 import { receipt, receiptResult } from "../wire/receipt.ts";
 import { argumentFault, toolRow } from "../wire/tools.ts";
+import { isTraceparent, newTraceparent, traceHeader } from "../wire/trace.ts";
 import type { Outbox, WriteCall } from "../wire/write.ts";
 import {
   type Answer,
@@ -122,10 +123,18 @@ async function write(core: Core, ask: Ask, { name, given, outbox }: Write): Prom
     arguments: given,
     key: typeof key === "string" && isIdempotencyKey(key) ? key : undefined,
     callId: callIdOf(ask),
+    trace: traceOf(core, ask),
     session: ask.session.uid,
   };
   const answer = await outbox.write(call, limits.writeWaitMs);
   return callAnswer(core, ask, answer);
+}
+
+/** The agent's own trace context, from its header or its `_meta`; else a new one, so that every write can be followed. */
+function traceOf(core: Core, ask: Ask): string {
+  const meta = ask.message.params._meta;
+  const given = [ask.asker.header(traceHeader), isObject(meta) ? meta[traceHeader] : undefined];
+  return given.find(isTraceparent) ?? newTraceparent(core.options.random.bytes(24));
 }
 
 /** A refusal in the form of every other answer of this tool, so that it validates against its output schema. */

@@ -16,10 +16,12 @@ import {
 import { RelayError, toRelayError } from "../wire/error.ts";
 import { isIdempotencyKey } from "../wire/id.ts";
 import type { Scope } from "../wire/scope.ts";
-import { type ToolDefinition, toolDefinitions } from "../wire/tools.ts";
+import { type ToolDefinition, toolDefinitions, toolTable } from "../wire/tools.ts";
+import { isTraceparent, traceHeader } from "../wire/trace.ts";
 import type { Principal } from "./access.ts";
 import { problemResponse } from "./problem.ts";
 import type { Relay } from "./relay.ts";
+import { inTime } from "./time.ts";
 import { callTool } from "./tools.ts";
 
 export type McpEndpoint = {
@@ -60,7 +62,7 @@ export function createMcpEndpoint(relay: Relay): McpEndpoint {
       // The definitions are made from the same schemas the SDK's type describes more narrowly.
       server.setRequestHandler("tools/list", () => listOf(principal.scopes) as unknown as ListToolsResult);
       server.setRequestHandler("tools/call", async ({ params }, context) => {
-        const call = { name: params.name, arguments: params.arguments ?? {}, key: keyIn(context) };
+        const call = { name: params.name, arguments: params.arguments ?? {}, key: keyIn(context), trace: traceIn(context, params) };
         return (await answered(relay, principal, call)) as CallToolResult;
       });
       return server;
@@ -138,10 +140,15 @@ function keyIn(context: ServerContext): string | undefined {
   return context.http?.req?.headers.get("idempotency-key") ?? undefined;
 }
 
+/** Trace context: of the request's header, else of the message itself. */
+function traceIn(context: ServerContext, params: { _meta?: Record<string, unknown> | undefined }): string | undefined {
+  return [context.http?.req?.headers.get(traceHeader), params._meta?.[traceHeader]].find(isTraceparent);
+}
+
 async function answered(
   relay: Relay,
   principal: Principal,
-  call: { name: string; arguments: Record<string, unknown>; key: string | undefined },
+  call: { name: string; arguments: Record<string, unknown>; key: string | undefined; trace: string | undefined },
 ): Promise<Awaited<ReturnType<typeof callTool>>> {
   const { key } = call;
   if (key !== undefined && !isIdempotencyKey(key)) {
@@ -150,9 +157,13 @@ async function answered(
       "Idempotency-Key: 1 to 200 visible ASCII characters without spaces were wanted",
     );
   }
+  const tool = Object.hasOwn(toolTable, call.name) ? call.name : "unknown";
   try {
-    return await callTool(relay, principal, { ...call, key });
+    const result = await inTime(relay.clock, call.name, callTool(relay, principal, { ...call, key }));
+    relay.metrics.count("agent_relay_tool_calls_total", { tool, result: result.isError ? "error" : "ok" });
+    return result;
   } catch (thrown) {
+    relay.metrics.count("agent_relay_tool_calls_total", { tool, result: "failed" });
     if (thrown instanceof ProtocolError) throw thrown;
     const error = toRelayError(thrown);
     if (error.code === "internal") relay.log.error("A tool failed", { tool: call.name, error: error.cause });

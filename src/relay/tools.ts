@@ -20,9 +20,9 @@ import { type Relay, timeText } from "./relay.ts";
 import { applyLive } from "./writes.ts";
 
 /** A call as it arrives; `key` is the caller's own from outside the arguments. */
-export type ToolCall = { name: string; arguments: Record<string, unknown>; key: IdempotencyKey | undefined };
+export type ToolCall = { name: string; arguments: Record<string, unknown>; key: IdempotencyKey | undefined; trace?: string | undefined };
 
-type Context = { relay: Relay; by: AgentPrincipal; key: IdempotencyKey | undefined };
+type Context = { relay: Relay; by: AgentPrincipal; key: IdempotencyKey | undefined; trace: string | undefined };
 type Tool<Name extends ToolName> = (context: Context, input: ToolInput<Name>) => Promise<NeutralResult>;
 
 const tools: { readonly [Name in ToolName]: Tool<Name> } = {
@@ -57,19 +57,19 @@ export async function callTool(relay: Relay, principal: Principal, call: ToolCal
   }
   const parsed = input.safeParse(call.arguments);
   if (!parsed.success) return fault("bad_request", `${name}: ${argumentFault(parsed.error)}`);
-  const context = { relay, by: requireAgent(principal, `Call ${name}`), key: call.key };
+  const context = { relay, by: requireAgent(principal, `Call ${name}`), key: call.key, trace: call.trace };
   // The row and the function have the same name; TypeScript does not follow it through the union of rows.
   return (tools[name] as Tool<ToolName>)(context, parsed.data as never);
 }
 
 async function write(
-  { relay, by, key }: Context,
+  { relay, by, key, trace }: Context,
   tool: ToolName,
   input: Record<string, unknown> & { idempotencyKey?: string | undefined },
 ): Promise<NeutralResult> {
   const { idempotencyKey, ...given } = input;
   const named = key ?? (idempotencyKey === undefined ? undefined : asId<IdempotencyKey>(idempotencyKey));
-  const { result } = await applyLive(relay, by, { tool, arguments: given, key: named });
+  const { result } = await applyLive(relay, by, { tool, arguments: given, key: named, trace });
   return result;
 }
 

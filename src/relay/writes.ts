@@ -22,6 +22,8 @@ export type LiveWrite = {
   arguments: Record<string, unknown>;
   /** The caller's own key; a fresh one is minted without it. */
   key: IdempotencyKey | undefined;
+  /** W3C trace context of the call. */
+  trace?: string | undefined;
   /** Applies the batch in another way than all writes are. */
   through?: (batch: WriteBatch, now: number) => Promise<WriteBatchResult>;
 };
@@ -39,7 +41,7 @@ export async function applyLive(relay: Relay, by: AgentPrincipal, write: LiveWri
   const batch = {
     sender: by.agentId,
     scopes: by.scopes,
-    writes: [{ ...named, tool: write.tool, arguments: write.arguments, enqueuedAt: timeText(now) }],
+    writes: [{ ...named, tool: write.tool, arguments: write.arguments, enqueuedAt: timeText(now), ...traced(write) }],
     keyWindowMs: limits.outcomeRetentionMs,
   };
   const apply = write.through ?? relay.store.applyWrites;
@@ -52,6 +54,10 @@ export async function applyLive(relay: Relay, by: AgentPrincipal, write: LiveWri
   const [outcome] = applied.outcomes;
   if (outcome === undefined) throw new Error("Apply one write: the store gave no outcome, one was wanted");
   return answered(outcome, { ...named, tool: write.tool });
+}
+
+function traced({ trace }: LiveWrite): { trace?: string } {
+  return trace === undefined ? {} : { trace };
 }
 
 function identityOf(

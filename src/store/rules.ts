@@ -106,6 +106,8 @@ export type NewMessage = {
   replyBy: number | undefined;
   /** Closes the obligation of the sender for `replyTo`. */
   discharges: boolean;
+  /** W3C trace context of the call that made it. */
+  trace: string | undefined;
   body: string;
 };
 export type Decision = { status: "commit"; message: NewMessage } | Rejection;
@@ -216,6 +218,7 @@ export function decideWrite(write: Write, read: ReadWrite, facts: WriteFacts): D
       expectsReply: read.expectsReply,
       replyBy: read.replyBy,
       discharges: obligation === "open",
+      trace: write.trace,
       body: read.body,
     },
   };

@@ -7,6 +7,7 @@ import { limits } from "../limits.ts";
 import { type ErrorCode, errorTable } from "./error.ts";
 import { isIdempotencyKey } from "./id.ts";
 import { neutralResultSchema } from "./receipt.ts";
+import { isTraceparent } from "./trace.ts";
 
 /** The relay's answer to a sender that opens its lane. */
 export const laneSchema = z.object({
@@ -33,6 +34,8 @@ export const laneRecordSchema = z.object({
   recipientId: z.uuid().optional(),
   /** For a reply: its parent's sender and thread, so that a relay that does not know the parent can place it. */
   parent: z.object({ from: z.string(), threadId: z.uuid() }).optional(),
+  /** W3C trace context of the call that made it (`traceparent`). */
+  trace: z.string().refine(isTraceparent).optional(),
 });
 export type LaneRecord = z.infer<typeof laneRecordSchema>;
 

@@ -18,6 +18,8 @@ export type WriteCall = {
    * same call, whatever its JSON-RPC id.
    */
   callId: string | undefined;
+  /** W3C trace context of the call (`traceparent`). */
+  trace?: string | undefined;
   /** Downstream session of the call; answers are *seen* per session. */
   session: string;
 };
@@ -58,6 +60,8 @@ export type RecordView = {
 export type RecordDetail = RecordView & {
   recipientId: string | undefined;
   callId: string | undefined;
+  /** W3C trace context it was made in. */
+  trace?: string;
   endedAt: string | undefined;
   /** The first characters of what was written; gone once it was sent. */
   excerpt: string;

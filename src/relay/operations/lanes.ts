@@ -2,9 +2,11 @@
 import { limits } from "../../limits.ts";
 import { RelayError } from "../../wire/error.ts";
 import { asId, type IdempotencyKey, type StoreId } from "../../wire/id.ts";
+import type { LaneOutcome, LaneRecord } from "../../wire/lane.ts";
+import { traceIdOf } from "../../wire/trace.ts";
 import { requireAgent } from "../access.ts";
 import { obligationsChanged } from "../obligations.ts";
-import { timeText } from "../relay.ts";
+import { type Relay, timeText } from "../relay.ts";
 import { known, type Operation } from "./operation.ts";
 
 export const openLane: Operation<"openLane"> = async ({ store, clock }, { storeId }, by) => {
@@ -60,6 +62,7 @@ export const deliverRecords: Operation<"deliverRecords"> = async (relay, input, 
   switch (result.status) {
     case "applied":
       hub.wake(result.woken);
+      noteRecords(relay, input.records, result.outcomes);
       await obligationsChanged(relay, runner, result.obligations ?? []);
       return { outcomes: result.outcomes, generation: store.identity.generation };
     case "fenced":
@@ -71,6 +74,19 @@ export const deliverRecords: Operation<"deliverRecords"> = async (relay, input, 
       );
   }
 };
+
+/** What became of each record: a figure, and a line with its trace for whoever looks for it. */
+function noteRecords(
+  { metrics, log }: Relay,
+  records: readonly LaneRecord[],
+  outcomes: readonly LaneOutcome[],
+): void {
+  for (const [at, { status, key }] of outcomes.entries()) {
+    metrics.count("agent_relay_records_total", { outcome: status });
+    const { trace, messageId, tool } = records[at] ?? {};
+    log.debug("Record", { trace: traceIdOf(trace), key, messageId, tool, outcome: status });
+  }
+}
 
 function fenced(
   action: string,

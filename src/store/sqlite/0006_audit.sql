@@ -15,3 +15,6 @@ CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
 BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
 CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit
 BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+
+-- W3C trace context of the call that made a message.
+ALTER TABLE messages ADD COLUMN trace TEXT;

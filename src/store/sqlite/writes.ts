@@ -259,8 +259,8 @@ function parentFacts(row: ParentRow): ParentFacts {
 function messageWriter(database: Database) {
   const insertMessage = database.prepare(
     `INSERT INTO messages (id, sender_id, recipient, thread_id, reply_to, forward_of, hops, urgent, late, body,
-       created_at)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)`,
+       created_at, trace)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`,
   );
   const nextSeq = database.prepare<{ seq: number }, [string]>(
     "UPDATE agents SET newest_seq = newest_seq + 1 WHERE id = ?1 RETURNING newest_seq AS seq",
@@ -288,6 +288,7 @@ function messageWriter(database: Database) {
       message.late ? 1 : 0,
       message.body,
       now,
+      message.trace ?? null,
     );
     for (const recipient of recipients) {
       const seq = nextSeq.get(recipient.id)?.seq;
