@@ -11,7 +11,6 @@ import {
 } from "../wire/id.ts";
 import type { LaneRecord } from "../wire/lane.ts";
 import type { WriteCall } from "../wire/write.ts";
-import { excerptOf } from "./notices.ts";
 import type { KeyOrigin } from "./reissue.ts";
 import type { NewRecord } from "./rows.ts";
 
@@ -51,7 +50,6 @@ export function draftOf(
       callId: call.callId,
       argumentsJson,
       bytes: Buffer.byteLength(argumentsJson),
-      excerpt: excerptOf(call.arguments, argumentsJson),
       to: recipient,
       recipientId,
       parent,

@@ -37,6 +37,8 @@ export class Engine {
   #ended: Ended[] = [];
   /** Free bytes when they are too few, asked once for each transaction. */
   #shortage: { bytes: number | undefined } | undefined;
+  /** Wall clock of the newest write. */
+  #latest = 0;
   #commits = 0;
   #commitMs = 0;
 
@@ -109,7 +111,7 @@ export class Engine {
     return named(diskFailedName, error instanceof Error ? error.message : `${error}`);
   }
 
-  #transact({ database, marks }: OpenFile, runs: readonly (() => void)[]): void {
+  #transact({ database, marks, recent }: OpenFile, runs: readonly (() => void)[]): void {
     const before = this.#counts;
     this.#fault = undefined;
     this.#shortage = undefined;
@@ -123,11 +125,13 @@ export class Engine {
       const began = this.#clock.monotonic();
       database.run("COMMIT");
       committed = true;
+      recent.settle(true, this.#latest);
       // After the commit: a write that nobody was told of must not be missed when the process dies in between.
       marks.add(this.#accepted, this.#ended);
       this.#commits += 1;
       this.#commitMs += this.#clock.monotonic() - began;
     } catch (error) {
+      if (!committed) recent.settle(false, this.#latest);
       this.#counts = before;
       throw this.#undo(database, error, committed);
     }
@@ -157,10 +161,10 @@ export class Engine {
     return reply;
   }
 
-  #enqueue({ verbs, limits, epoch, room }: OpenFile, record: NewRecord): EnqueueReply {
+  #enqueue({ verbs, limits, epoch, room, recent }: OpenFile, record: NewRecord): EnqueueReply {
     // A minted key is new by its making.
     const byKey = record.origin === "minted" ? undefined : verbs.byKey(record.key);
-    const equal = byKey === undefined ? verbs.unseen(record.fingerprint) : [];
+    const equal = byKey === undefined ? recent.equal(record.fingerprint) : [];
     const verdict = judge(record, { byKey, equal }, limits);
     const known = verdict.kind === "new" ? undefined : verbs.find(verdict.id);
     if (known !== undefined) return { status: verdict.kind === "same" ? "known" : "reused", record: known };
@@ -172,6 +176,9 @@ export class Engine {
     if (freeBytes !== undefined)
       return { status: "noRoom", freeBytes, wantedBytes: limits.freeBytesMin + limits.reserveBytes };
     const id = verbs.insert(record, epoch);
+    const { fingerprint, callId, now: enqueuedAt } = record;
+    recent.add({ id, fingerprint, callId, enqueuedAt, seen: false });
+    this.#latest = enqueuedAt;
     this.#took({ ...record, id, at: record.now });
     return { status: "stored", id };
   }
@@ -182,7 +189,8 @@ export class Engine {
     this.#accepted.push({ id, key, messageId, tool, at });
   }
 
-  #save({ verbs, limits }: OpenFile, request: SaveRequest) {
+  #save({ verbs, limits, recent }: OpenFile, request: SaveRequest) {
+    recent.seen(request.seenRecords);
     const { notices, ended } = verbs.save(request, limits);
     const { records, bytes } = this.#counts;
     this.#counts = { records: records - ended.records, bytes: bytes - ended.bytes };

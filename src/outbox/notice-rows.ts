@@ -1,7 +1,7 @@
 /** Notices as rows of their table. */
 import type { Database } from "bun:sqlite";
 import type { NoticeReason } from "./record.ts";
-import type { Row } from "./row-views.ts";
+import { excerptOfRow, type Row } from "./row-views.ts";
 import type { NoticeRow } from "./rows.ts";
 
 export const noticeColumns = `seq, record_id AS recordId, reason, tool, key, message_id AS messageId, recipient AS "to",
@@ -14,7 +14,10 @@ export function noticeOf(row: StoredNotice): NoticeRow {
 }
 
 export type NewNotice = {
-  row: Pick<Row, "id" | "tool" | "key" | "message_id" | "recipient" | "excerpt" | "detail" | "enqueued_at">;
+  row: Pick<
+    Row,
+    "id" | "tool" | "key" | "message_id" | "recipient" | "arguments" | "excerpt" | "detail" | "enqueued_at"
+  >;
   reason: NoticeReason;
   at: number;
   noticesMax: number;
@@ -44,7 +47,7 @@ export function noticeWriter(database: Database): (notice: NewNotice) => NoticeR
           row.key,
           row.message_id,
           row.recipient,
-          row.excerpt,
+          excerptOfRow(row),
           row.detail ?? "",
           row.enqueued_at,
           at,

@@ -9,6 +9,7 @@ import { type Disk, Room } from "./disk.ts";
 import { fileOf, readOwner, writeOwner } from "./files.ts";
 import { Marks, type MarksFound, readMarks } from "./marks.ts";
 import { type People, preparePeople } from "./people-verbs.ts";
+import { Recent } from "./recent.ts";
 import type { Damage, InspectReply, ListRequest, LoadReply, LoadRequest, StoreLimits } from "./rows.ts";
 import { examine, salvage } from "./salvage.ts";
 import { migrate, schemaVersion, versionOf } from "./schema.ts";
@@ -24,6 +25,7 @@ export type OpenFile = {
   epoch: number;
   marks: Marks;
   room: Room;
+  recent: Recent;
 };
 
 type Opened = { reply: LoadReply; open?: OpenFile };
@@ -115,10 +117,11 @@ function use(database: Database, request: LoadRequest, disk: Disk, damage?: Dama
       ...(request.purpose === undefined ? {} : { purpose: request.purpose }),
     });
     const room = new Room(dir, limits, disk);
+    const recent = new Recent(limits, verbs.unseenSince(now - limits.reissueWindowMs));
     const people = preparePeople(database);
     const found = damage === undefined ? {} : { damage };
     const reply: LoadReply = { status: "opened", storeId, epoch, paused, ...contents, ...found };
-    return { reply, open: { dir, database, verbs, people, limits, epoch, marks, room } };
+    return { reply, open: { dir, database, verbs, people, limits, epoch, marks, room, recent } };
   } catch (error) {
     database.close();
     throw error;

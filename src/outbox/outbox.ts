@@ -13,6 +13,7 @@ import type {
   WriteCall,
 } from "../wire/write.ts";
 import { type Outcome, outcomeOfEnd } from "./answers.ts";
+import { claim } from "./claim.ts";
 import { type DelayWatch, delayWatch } from "./delay.ts";
 import { Ends } from "./ends.ts";
 import type { OutboxHandle, OutboxOptions } from "./handle.ts";
@@ -50,7 +51,8 @@ export async function openOutbox(options: OutboxOptions): Promise<OutboxHandle> 
     onFailure: (error) => open?.storeFailed(error),
   });
   try {
-    open = new OpenOutbox(options, store, await store.load({ afterId: 0, keys: [] }));
+    const loaded = await claim(() => store.load({ afterId: 0, keys: [] }), options);
+    open = new OpenOutbox(options, store, loaded);
     return open;
   } catch (error) {
     await store.close();

@@ -5,7 +5,7 @@ import type { RecordDetail } from "../wire/write.ts";
 import { checksumOf, isIntact } from "./checksum.ts";
 import { noticeWriter } from "./notice-rows.ts";
 import { newLife, type RecordState } from "./record.ts";
-import { type Row, viewOf } from "./row-views.ts";
+import { excerptOfRow, type Row, viewOf } from "./row-views.ts";
 import type {
   DelayedRequest,
   GenerationRequest,
@@ -102,7 +102,7 @@ function detailOf(row: Row, expiryMs: number, body: boolean): RecordDetail {
     callId: row.call_id ?? undefined,
     ...(row.trace === null ? {} : { trace: row.trace }),
     endedAt: row.ended_at === null ? undefined : new Date(row.ended_at).toISOString(),
-    excerpt: row.excerpt,
+    excerpt: excerptOfRow(row),
     ...(shown ? { arguments: JSON.parse(row.arguments ?? "{}") as Record<string, unknown> } : {}),
   };
 }

@@ -3,6 +3,7 @@ import { asId } from "../wire/id.ts";
 import type { LaneRecord } from "../wire/lane.ts";
 import type { NeutralResult } from "../wire/receipt.ts";
 import type { RecordView } from "../wire/write.ts";
+import { excerptOf } from "./notices.ts";
 import type { RecordLife, RecordState } from "./record.ts";
 import type { EarlierWrite } from "./reissue.ts";
 import type { KnownRecord } from "./rows.ts";
@@ -16,6 +17,7 @@ export type Row = {
   fingerprint: string;
   call_id: string | null;
   arguments: string | null;
+  /** Of files of older versions; see `excerptOfRow`. */
   excerpt: string;
   recipient: string | null;
   recipient_id: string | null;
@@ -38,6 +40,12 @@ export type Row = {
 export function earlierOf(row: Row): EarlierWrite {
   const { id, fingerprint, enqueued_at: enqueuedAt } = row;
   return { id, fingerprint, callId: row.call_id ?? undefined, enqueuedAt, seen: row.seen === 1 };
+}
+
+/** The beginning of what was written: made of the arguments while they are there, so that it is not stored twice. */
+export function excerptOfRow(row: Pick<Row, "arguments" | "excerpt">): string {
+  if (row.arguments === null) return row.excerpt;
+  return excerptOf(JSON.parse(row.arguments) as Record<string, unknown>, row.arguments);
 }
 
 export function lifeOf(row: Row): RecordLife {

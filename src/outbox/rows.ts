@@ -20,7 +20,6 @@ export type NewRecord = {
   /** The arguments as JSON, as they are delivered. */
   argumentsJson: string;
   bytes: number;
-  excerpt: string;
   to: string | undefined;
   recipientId: string | undefined;
   parent: { from: string; threadId: string } | undefined;

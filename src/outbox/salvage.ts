@@ -10,6 +10,7 @@ import { checksumOf, isIntact, type SealedRow } from "./checksum.ts";
 import { fileOf } from "./files.ts";
 import { type Accepted, type MarksFound, marksFileOf } from "./marks.ts";
 import { isEnded, type NoticeReason, type RecordState, recordStates } from "./record.ts";
+import { excerptOfRow } from "./row-views.ts";
 import type { Damage } from "./rows.ts";
 import { checksumVersion, migrate, schemaVersion, versionOf } from "./schema.ts";
 
@@ -247,15 +248,22 @@ type NoticeFacts = {
     enqueued_at: number;
     recipient?: string | null;
     excerpt?: string;
+    arguments?: string | null;
   };
   detail: string;
   now: number;
 };
 
 function writeNotice(target: Database, { reason, id, row, detail, now }: NoticeFacts): void {
+  const shown = { arguments: row.arguments ?? null, excerpt: row.excerpt ?? "" };
   insert(target, "notices", {
     ...{ record_id: id, reason, tool: row.tool, key: row.key, message_id: row.message_id },
-    ...{ recipient: row.recipient ?? null, excerpt: row.excerpt ?? "", detail, enqueued_at: row.enqueued_at },
+    ...{
+      recipient: row.recipient ?? null,
+      excerpt: excerptOfRow(shown),
+      detail,
+      enqueued_at: row.enqueued_at,
+    },
     ended_at: now,
   });
 }

@@ -31,7 +31,8 @@ export type Verbs = {
   contents(): { records: OpenRecord[]; notices: NoticeRow[]; lastId: number; paused: boolean };
   count(): Counts;
   byKey(key: string): EarlierWrite | undefined;
-  unseen(fingerprint: string): EarlierWrite[];
+  /** Writes since then whose answers were not seen, oldest first. */
+  unseenSince(time: number): EarlierWrite[];
   insert(record: NewRecord, epoch: number): number;
   mark(ids: readonly number[]): void;
   save(request: SaveRequest, limits: StoreLimits): Saved;
@@ -51,9 +52,6 @@ export function prepareVerbs(database: Database): Verbs {
   const earlier = "SELECT id, fingerprint, call_id, enqueued_at, seen FROM records";
   const byKey = database.query<Row, [string]>(`${earlier} WHERE key = ?`);
   const whole = database.query<Row, [string]>("SELECT * FROM records WHERE key = ?");
-  const unseen = database.query<Row, [string]>(
-    `${earlier} WHERE fingerprint = ? AND seen = 0 ORDER BY id DESC LIMIT 32`,
-  );
   const mark = database.query("UPDATE records SET state = 'sending' WHERE id = ? AND ended_at IS NULL");
   return {
     open: (request) => identify(database, request),
@@ -71,7 +69,11 @@ export function prepareVerbs(database: Database): Verbs {
       const row = byKey.get(key);
       return row === null ? undefined : earlierOf(row);
     },
-    unseen: (fingerprint) => unseen.all(fingerprint).map(earlierOf),
+    unseenSince: (time) =>
+      database
+        .query<Row, [number]>(`${earlier} WHERE seen = 0 AND enqueued_at >= ? ORDER BY id`)
+        .all(time)
+        .map(earlierOf),
     insert: inserter(database),
     mark: (ids) => {
       for (const id of ids) mark.run(id);
@@ -162,9 +164,9 @@ function contents(database: Database): ReturnType<Verbs["contents"]> {
 
 function inserter(database: Database): Verbs["insert"] {
   const insert = database.query<{ id: number }, (string | number | null)[]>(
-    `INSERT INTO records (epoch, key, message_id, tool, fingerprint, call_id, arguments, excerpt, recipient,
-     recipient_id, parent, bytes, enqueued_at, state, checksum, trace)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+    `INSERT INTO records (epoch, key, message_id, tool, fingerprint, call_id, arguments, excerpt,
+     recipient, recipient_id, parent, bytes, enqueued_at, state, checksum, trace)
+     VALUES (?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
   );
   return (record, epoch) => {
     const { key, tool, fingerprint } = record;
@@ -177,7 +179,7 @@ function inserter(database: Database): Verbs["insert"] {
     };
     const row = insert.get(
       ...[epoch, key, record.messageId, tool, fingerprint, sealed.call_id],
-      ...[record.argumentsJson, record.excerpt, recipient, sealed.recipient_id, parent],
+      ...[record.argumentsJson, recipient, sealed.recipient_id, parent],
       ...[record.bytes, record.now, record.attemptNow ? "sending" : "queued", checksumOf(sealed)],
       record.trace ?? null,
     );

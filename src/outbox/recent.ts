@@ -1,0 +1,74 @@
+/**
+ * The writes of the last moments whose answers were not seen, by fingerprint: what a repeated call is compared with.
+ * Held in memory, because an index over random fingerprints would dirty a page of the file for every write.
+ */
+import type { Limits } from "../limits.ts";
+import type { EarlierWrite } from "./reissue.ts";
+
+/** Writes that are compared at most; the oldest make room. A re-issue comes within seconds. */
+const recentMax = 20_000;
+
+export class Recent {
+  readonly #windowMs: number;
+  readonly #byId = new Map<number, EarlierWrite>();
+  readonly #byPrint = new Map<string, Set<number>>();
+  /** Of the transaction that is running. */
+  #added: EarlierWrite[] = [];
+  #seen: number[] = [];
+
+  constructor(limits: Pick<Limits, "reissueWindowMs">, earlier: Iterable<EarlierWrite>) {
+    this.#windowMs = limits.reissueWindowMs;
+    for (const write of earlier) this.#put(write);
+  }
+
+  add(write: EarlierWrite): void {
+    this.#added.push(write);
+  }
+
+  seen(ids: readonly number[]): void {
+    this.#seen.push(...ids);
+  }
+
+  /** Writes with this fingerprint, those of the running transaction too; newest first. */
+  equal(fingerprint: string): EarlierWrite[] {
+    const kept = [...(this.#byPrint.get(fingerprint) ?? [])].flatMap((id) => this.#byId.get(id) ?? []);
+    return [...kept, ...this.#added]
+      .toReversed()
+      .filter((write) => write.fingerprint === fingerprint)
+      .filter(({ id }) => !this.#seen.includes(id));
+  }
+
+  /** The transaction was committed, or undone. */
+  settle(committed: boolean, now: number): void {
+    if (committed) {
+      for (const write of this.#added) this.#put(write);
+      for (const id of this.#seen) this.#remove(id);
+      this.#forget(now);
+    }
+    this.#added = [];
+    this.#seen = [];
+  }
+
+  #put(write: EarlierWrite): void {
+    this.#byId.set(write.id, write);
+    const ids = this.#byPrint.get(write.fingerprint) ?? new Set();
+    this.#byPrint.set(write.fingerprint, ids.add(write.id));
+  }
+
+  #remove(id: number): void {
+    const write = this.#byId.get(id);
+    if (write === undefined) return;
+    this.#byId.delete(id);
+    const ids = this.#byPrint.get(write.fingerprint);
+    ids?.delete(id);
+    if (ids?.size === 0) this.#byPrint.delete(write.fingerprint);
+  }
+
+  #forget(now: number): void {
+    for (const { id, enqueuedAt } of this.#byId.values()) {
+      const old = Math.abs(now - enqueuedAt) > this.#windowMs;
+      if (!old && this.#byId.size <= recentMax) return;
+      this.#remove(id);
+    }
+  }
+}
