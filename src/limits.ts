@@ -129,6 +129,9 @@ export const limits = {
   orphanDrainMs: 30 * second,
   /** Stores without an owner that one start looks after. */
   orphanStoresMax: 32,
+  /** A store that is locked by nobody who says so is tried so often: another one opens it, or looks into it, just now. */
+  outboxClaims: 8,
+  outboxClaimPauseMs: 80,
   /** A starting runner waits this long for one that only drains its store. */
   drainerWaitMs: 3 * second,
   /** Tools that must not overtake queued writes wait this long for the outbox to drain, then are refused. */
@@ -275,6 +278,19 @@ export const limits = {
   /** An agent may wait this long for one tool call, and for its first answer from the proxy. */
   agentToolCallMs: 300 * second,
   agentMcpStartMs: 20 * second,
+  /** Messages of one text for the model, and its bytes unless one alone is longer: more would push the task out of view. */
+  injectionMessagesMax: 20,
+  injectionBytesMax: 64 * kibibyte,
+  /** A text of which nothing was heard is given again this long after the agent became idle. */
+  injectionLostMs: 30 * second,
+  /** Messages held in memory for an agent that does not take them; the rest stays at the relay until there is room. */
+  inboxWaitingMax: 1_000,
+  /** Lines of the ledger of injections before it is written anew, and read messages that it keeps. */
+  injectionLedgerLinesMax: 5_000,
+  injectionLedgerReadMax: 1_000,
+  /** An owed reply is brought up at the end of a turn this often at most, with this much time between. */
+  remindersMax: 2,
+  reminderPauseMs: 10 * minute,
   /** A transcript is looked at this often, in pieces; after a restart its end is searched for what it holds already. */
   transcriptPollMs: second,
   transcriptPieceBytes: mebibyte,

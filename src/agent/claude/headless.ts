@@ -155,6 +155,7 @@ function onSystemLine(line: Line, { core, conversation }: Parts): void {
 function onLifecycle(line: Line, { core, pending }: Parts): void {
   const id = asText(line.command_uuid) ?? "";
   if (line.state === "started") {
+    core.emit({ type: "turn-began" });
     pending.taken(id);
     core.emit({ type: "taken", injection: id });
     return;
