@@ -62,7 +62,12 @@ export function createMcpEndpoint(relay: Relay): McpEndpoint {
       // The definitions are made from the same schemas the SDK's type describes more narrowly.
       server.setRequestHandler("tools/list", () => listOf(principal.scopes) as unknown as ListToolsResult);
       server.setRequestHandler("tools/call", async ({ params }, context) => {
-        const call = { name: params.name, arguments: params.arguments ?? {}, key: keyIn(context), trace: traceIn(context, params) };
+        const call = {
+          name: params.name,
+          arguments: params.arguments ?? {},
+          key: keyIn(context),
+          trace: traceIn(context, params),
+        };
         return (await answered(relay, principal, call)) as CallToolResult;
       });
       return server;
@@ -141,14 +146,22 @@ function keyIn(context: ServerContext): string | undefined {
 }
 
 /** Trace context: of the request's header, else of the message itself. */
-function traceIn(context: ServerContext, params: { _meta?: Record<string, unknown> | undefined }): string | undefined {
+function traceIn(
+  context: ServerContext,
+  params: { _meta?: Record<string, unknown> | undefined },
+): string | undefined {
   return [context.http?.req?.headers.get(traceHeader), params._meta?.[traceHeader]].find(isTraceparent);
 }
 
 async function answered(
   relay: Relay,
   principal: Principal,
-  call: { name: string; arguments: Record<string, unknown>; key: string | undefined; trace: string | undefined },
+  call: {
+    name: string;
+    arguments: Record<string, unknown>;
+    key: string | undefined;
+    trace: string | undefined;
+  },
 ): Promise<Awaited<ReturnType<typeof callTool>>> {
   const { key } = call;
   if (key !== undefined && !isIdempotencyKey(key)) {

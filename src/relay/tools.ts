@@ -20,9 +20,19 @@ import { type Relay, timeText } from "./relay.ts";
 import { applyLive } from "./writes.ts";
 
 /** A call as it arrives; `key` is the caller's own from outside the arguments. */
-export type ToolCall = { name: string; arguments: Record<string, unknown>; key: IdempotencyKey | undefined; trace?: string | undefined };
+export type ToolCall = {
+  name: string;
+  arguments: Record<string, unknown>;
+  key: IdempotencyKey | undefined;
+  trace?: string | undefined;
+};
 
-type Context = { relay: Relay; by: AgentPrincipal; key: IdempotencyKey | undefined; trace: string | undefined };
+type Context = {
+  relay: Relay;
+  by: AgentPrincipal;
+  key: IdempotencyKey | undefined;
+  trace: string | undefined;
+};
 type Tool<Name extends ToolName> = (context: Context, input: ToolInput<Name>) => Promise<NeutralResult>;
 
 const tools: { readonly [Name in ToolName]: Tool<Name> } = {

@@ -41,7 +41,9 @@ export async function applyLive(relay: Relay, by: AgentPrincipal, write: LiveWri
   const batch = {
     sender: by.agentId,
     scopes: by.scopes,
-    writes: [{ ...named, tool: write.tool, arguments: write.arguments, enqueuedAt: timeText(now), ...traced(write) }],
+    writes: [
+      { ...named, tool: write.tool, arguments: write.arguments, enqueuedAt: timeText(now), ...traced(write) },
+    ],
     keyWindowMs: limits.outcomeRetentionMs,
   };
   const apply = write.through ?? relay.store.applyWrites;

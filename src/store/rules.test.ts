@@ -229,6 +229,7 @@ describe("deciding a write", () => {
         expectsReply: false,
         replyBy: undefined,
         discharges: false,
+        trace: undefined,
         body: "hello",
       },
     });
