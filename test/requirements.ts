@@ -86,6 +86,14 @@ export const requirements: readonly Requirement[] = [
   kept("P2.18", "Writes whose runner has ended are delivered by whoever starts next on the machine"),
   kept("P2.19", "Only old messages are forgotten, and never one that is unread or that a reply is owed for"),
   kept("P2.20", "A message to many is one message, in each inbox once and in order"),
+  kept(
+    "P2.21",
+    "A write over its sender's rate waits in order and is not lost; what was taken is remembered",
+  ),
+  kept(
+    "P2.22",
+    "Writes of a quarantined agent are refused for good; its reading and other agents are not touched",
+  ),
 
   kept("P3.1", "tools/list shows only tools whose scope the token has"),
   kept("P3.2", "A hidden tool that is called by name is refused with the reason"),
@@ -135,6 +143,11 @@ export const requirements: readonly Requirement[] = [
   kept("P5.10", "What people do to an outbox is written down before it is done, or not done"),
   kept("P5.11", "A sender sees how far its message has got at each recipient, step by step and never back"),
   kept("P5.12", "A message that is shown or handed over again says so"),
+  kept(
+    "P5.14",
+    "A reply that is owed is reminded of at its times, then its sender hears that it is overdue, over restarts",
+  ),
+  kept("P5.15", "A declined reply reaches its sender as what it is and is no longer owed"),
   kept("P5.13", "No text of an agent can pass for an envelope, a note of the system or a notice"),
 
   planned(

@@ -6,6 +6,8 @@ import { createHash } from "node:crypto";
 import { limits } from "../limits.ts";
 import type { ErrorCode } from "../wire/error.ts";
 
+const minuteMs = 60_000;
+
 /** What one sender may do, from its profile. */
 export type Brakes = {
   /** Writes at once after a silence. */
@@ -21,16 +23,16 @@ export type Brakes = {
 /** A body that was written before: how often, since when (ms since 1970). `print` is a hash of it. */
 export type Repeat = { readonly print: string; readonly count: number; readonly since: number };
 
-/** What is remembered of one sender. `fullAt` is when all of its burst is there again, ms since 1970. */
-export type BrakeState = { readonly fullAt: number; readonly repeats: readonly Repeat[] };
+/** What is remembered of one sender: how many writes of its burst were used up `at` a time, ms since 1970. */
+export type BrakeState = { readonly used: number; readonly at: number; readonly repeats: readonly Repeat[] };
 
 /** The state of a sender that has written nothing. */
-export const unbraked: BrakeState = { fullAt: 0, repeats: [] };
+export const unbraked: BrakeState = { used: 0, at: 0, repeats: [] };
 
-/** passed: the write may be stored, and this is the state after it. limited: it has to wait this long, ms. */
+/** passed: the write may be stored. limited: it has to wait this long, ms. In both cases with the state after it. */
 export type Taken =
   | { status: "passed"; state: BrakeState }
-  | { status: "limited"; waitMs: number; detail: string };
+  | { status: "limited"; state: BrakeState; waitMs: number; detail: string };
 
 /** A permanent no of a brake. */
 export type BrakeFault = { readonly code: ErrorCode; readonly detail: string };
@@ -39,24 +41,24 @@ export type BrakeFault = { readonly code: ErrorCode; readonly detail: string };
  * Takes the price of one write: 1, more for many recipients, ten times that for a body that is repeated again and
  * again. A price is never above the burst, so every write passes some time.
  * @param write `body` undefined for a write that could not be read
- * @param now ms since 1970; a clock that was set back delays a sender by its burst at most
+ * @param now ms since 1970; a clock that was set back gives nothing back and takes nothing
  */
 export function takeWrite(
   state: BrakeState,
   write: { body: string | undefined; recipients: number },
   { brakes, now }: { brakes: Brakes; now: number },
 ): Taken {
-  const eachMs = 60_000 / brakes.perMinute;
-  const roomMs = brakes.burst * eachMs;
   const { repeats, repeated } = noted(state.repeats, write.body, now);
   const price = Math.min(brakes.burst, priceOf(write.recipients) * (repeated ? limits.repeatedBodyPrice : 1));
-  const from = Math.min(Math.max(state.fullAt, now), now + roomMs);
-  const fullAt = from + price * eachMs;
-  const waitMs = Math.ceil(fullAt - now - roomMs);
-  if (waitMs <= 0) return { status: "passed", state: { fullAt, repeats } };
+  const regained = (Math.max(0, now - state.at) * brakes.perMinute) / minuteMs;
+  const used = Math.max(0, Math.min(state.used, brakes.burst) - regained) + price;
+  // Fractions of a write are sums of rounded numbers: a millionth of one is none.
+  const waitMs = Math.ceil(((used - brakes.burst) / brakes.perMinute) * minuteMs - 1e-3);
+  if (waitMs <= 0) return { status: "passed", state: { used, at: now, repeats } };
   const why = repeated ? "the same text was written again and again, which counts more" : "the limit is";
   const detail = `${why}: ${brakes.burst} writes at once and ${brakes.perMinute} a minute; this one fits in ${waitMs} ms`;
-  return { status: "limited", waitMs, detail };
+  // Waiting changes nothing but this: a clock that was set back counts from where it is now.
+  return { status: "limited", state: { ...state, at: Math.min(state.at, now) }, waitMs, detail };
 }
 
 /** A message to many takes more of the sender's rate, because each recipient has to read it. */

@@ -7,6 +7,8 @@ import { agentPromises, tokenPromises } from "./store-agents.ts";
 import { broadcastPromises } from "./store-broadcast.ts";
 import { profilePromises, renewalPromises } from "./store-identity.ts";
 import { inboxPromises } from "./store-inbox.ts";
+import { obligationPromises } from "./store-obligations.ts";
+import { brakePromises, oversightPromises } from "./store-oversight.ts";
 import { pastPromises } from "./store-past.ts";
 import { receiptPromises } from "./store-receipts.ts";
 import { replyPromises } from "./store-replies.ts";
@@ -20,6 +22,9 @@ const subjects: Readonly<Record<string, Promises>> = {
   refusals: refusalPromises,
   lanes: lanePromises,
   replies: replyPromises,
+  obligations: obligationPromises,
+  brakes: brakePromises,
+  oversight: oversightPromises,
   inboxes: inboxPromises,
   broadcasts: broadcastPromises,
   receipts: receiptPromises,

@@ -13,8 +13,9 @@ CREATE INDEX obligations_awaited ON obligations (creditor_id, opened_at) WHERE c
 -- What each sender has left of its rate, the bodies it repeats (JSON), and whether its writes are stopped.
 CREATE TABLE brakes (
   agent_id TEXT PRIMARY KEY REFERENCES agents (id),
-  -- When all of its burst is there again; fractions of a millisecond count.
-  full_at REAL NOT NULL DEFAULT 0,
+  -- Writes of its burst that were used up at that time; fractions count.
+  used REAL NOT NULL DEFAULT 0,
+  used_at INTEGER NOT NULL DEFAULT 0,
   repeats TEXT NOT NULL DEFAULT '[]',
   quarantined_at INTEGER,
   quarantine_reason TEXT,

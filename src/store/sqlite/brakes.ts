@@ -18,7 +18,8 @@ type BrakeRow = {
   perMinute: number | null;
   fanOutMax: number | null;
   hopsMax: number | null;
-  fullAt: number | null;
+  used: number | null;
+  at: number | null;
   repeats: string | null;
   quarantineReason: string | null;
 };
@@ -42,13 +43,13 @@ export type BatchBrake = {
 export function brakeKeeper(database: Database): (sender: AgentId, now: number) => BatchBrake {
   const find = database.prepare<BrakeRow, [string]>(
     `SELECT p.burst, p.per_minute AS perMinute, p.fan_out_max AS fanOutMax, p.hops_max AS hopsMax,
-       b.full_at AS fullAt, b.repeats, b.quarantine_reason AS quarantineReason
+       b.used, b.used_at AS at, b.repeats, b.quarantine_reason AS quarantineReason
      FROM agents a LEFT JOIN profiles p ON p.name = a.profile LEFT JOIN brakes b ON b.agent_id = a.id
      WHERE a.id = ?1`,
   );
-  const save = database.prepare<unknown, [string, number, string]>(
-    `INSERT INTO brakes (agent_id, full_at, repeats) VALUES (?1, ?2, ?3)
-     ON CONFLICT (agent_id) DO UPDATE SET full_at = ?2, repeats = ?3`,
+  const save = database.prepare<unknown, [string, number, number, string]>(
+    `INSERT INTO brakes (agent_id, used, used_at, repeats) VALUES (?1, ?2, ?3, ?4)
+     ON CONFLICT (agent_id) DO UPDATE SET used = ?2, used_at = ?3, repeats = ?4`,
   );
 
   return (sender, now) => {
@@ -62,13 +63,12 @@ export function brakeKeeper(database: Database): (sender: AgentId, now: number) 
       take(write) {
         if (brakes === undefined) return undefined;
         const taken = takeWrite(state, write, { brakes, now });
-        if (taken.status === "limited") return taken;
+        changed ||= taken.status === "passed" || taken.state.at !== state.at;
         state = taken.state;
-        changed = true;
-        return undefined;
+        return taken.status === "limited" ? taken : undefined;
       },
       settle() {
-        if (changed) save.run(sender, state.fullAt, JSON.stringify(state.repeats));
+        if (changed) save.run(sender, state.used, state.at, JSON.stringify(state.repeats));
       },
     };
   };
@@ -105,7 +105,7 @@ function brakesOf(row: BrakeRow | null): Brakes | undefined {
 }
 
 function stateOf(row: BrakeRow | null): BrakeState {
-  if (row?.fullAt == null || row.repeats === null) return unbraked;
+  if (row === null || row.used === null || row.at === null || row.repeats === null) return unbraked;
   // Written by `settle` from the same type.
-  return { fullAt: row.fullAt, repeats: JSON.parse(row.repeats) as Repeat[] };
+  return { used: row.used, at: row.at, repeats: JSON.parse(row.repeats) as Repeat[] };
 }
