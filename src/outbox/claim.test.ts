@@ -16,7 +16,7 @@ function refusedBy(pid: number | undefined, times: number) {
   const tried = { count: 0 };
   const open = async () => {
     tried.count += 1;
-    if (tried.count <= times) throw new OutboxOwnedError("/x", pid === undefined ? {} : { pid });
+    if (tried.count <= times) throw new OutboxOwnedError("/x", { pid, startedAt: undefined });
     return "open";
   };
   return { tried, open };

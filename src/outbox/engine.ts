@@ -37,8 +37,6 @@ export class Engine {
   #ended: Ended[] = [];
   /** Free bytes when they are too few, asked once for each transaction. */
   #shortage: { bytes: number | undefined } | undefined;
-  /** Wall clock of the newest write. */
-  #latest = 0;
   #commits = 0;
   #commitMs = 0;
 
@@ -125,13 +123,13 @@ export class Engine {
       const began = this.#clock.monotonic();
       database.run("COMMIT");
       committed = true;
-      recent.settle(true, this.#latest);
+      recent.settle(true);
       // After the commit: a write that nobody was told of must not be missed when the process dies in between.
       marks.add(this.#accepted, this.#ended);
       this.#commits += 1;
       this.#commitMs += this.#clock.monotonic() - began;
     } catch (error) {
-      if (!committed) recent.settle(false, this.#latest);
+      if (!committed) recent.settle(false);
       this.#counts = before;
       throw this.#undo(database, error, committed);
     }
@@ -178,7 +176,6 @@ export class Engine {
     const id = verbs.insert(record, epoch);
     const { fingerprint, callId, now: enqueuedAt } = record;
     recent.add({ id, fingerprint, callId, enqueuedAt, seen: false });
-    this.#latest = enqueuedAt;
     this.#took({ ...record, id, at: record.now });
     return { status: "stored", id };
   }

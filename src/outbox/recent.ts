@@ -39,11 +39,12 @@ export class Recent {
   }
 
   /** The transaction was committed, or undone. */
-  settle(committed: boolean, now: number): void {
+  settle(committed: boolean): void {
     if (committed) {
       for (const write of this.#added) this.#put(write);
       for (const id of this.#seen) this.#remove(id);
-      this.#forget(now);
+      const newest = this.#added.at(-1);
+      if (newest !== undefined) this.#forget(newest.enqueuedAt);
     }
     this.#added = [];
     this.#seen = [];
