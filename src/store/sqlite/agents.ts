@@ -126,7 +126,8 @@ export function agentVerbs(database: Database, tokens: TokenVerbs) {
 
 function enroller(database: Database, tokens: TokenVerbs) {
   const { byName, byId, insert, change, profileThere } = agentStatements(database);
-  const { holder: holderRow, give, displace, children } = leaseStatements(database);
+  const { holder: holderRow, give } = leaseStatements(database);
+  const displaceHolder = displacer(database, tokens);
 
   function required(id: AgentId): Agent {
     const agent = optional(byId.get(id));
@@ -150,11 +151,6 @@ function enroller(database: Database, tokens: TokenVerbs) {
       revoked: [],
       displaced: undefined,
     };
-  }
-
-  function displaceHolder(id: TokenId, until: number, now: number): TokenId[] {
-    displace.run(id, until);
-    return children.all(id).flatMap((child) => tokens.revoke(child.id, now));
   }
 
   return (enrolment: Enrolment, now: number): EnrolmentResult => {
@@ -193,6 +189,15 @@ function enroller(database: Database, tokens: TokenVerbs) {
     give.run(id, added.id, place ?? null, now, enrolment.leaseUntil);
     const token = tokens.tokenById(added.id) ?? added;
     return { status: "enrolled", agent: required(id), token, revoked, displaced };
+  };
+}
+
+/** A runner that lost its agent may deliver until then; the agent tokens it minted end now. */
+function displacer(database: Database, tokens: TokenVerbs) {
+  const { displace, children } = leaseStatements(database);
+  return (id: TokenId, until: number, now: number): TokenId[] => {
+    displace.run(id, until);
+    return children.all(id).flatMap((child) => tokens.revoke(child.id, now));
   };
 }
 
