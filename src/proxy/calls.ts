@@ -126,6 +126,7 @@ async function write(core: Core, ask: Ask, { name, given, outbox }: Write): Prom
     trace: traceOf(core, ask),
     session: ask.session.uid,
   };
+  core.options.log.debug("a write is taken", { tool: name, trace: call.trace });
   const answer = await outbox.write(call, limits.writeWaitMs);
   return callAnswer(core, ask, answer);
 }
