@@ -278,6 +278,17 @@ export const limits = {
   /** An agent may wait this long for one tool call, and for its first answer from the proxy. */
   agentToolCallMs: 300 * second,
   agentMcpStartMs: 20 * second,
+  /** A turn in which nothing is heard for this long, while no tool runs, is interrupted: the model cannot be reached. */
+  turnSilenceMs: 10 * minute,
+  turnWatchMs: 30 * second,
+  /** What a hook reports: known fields, each cut; and how long it waits for the runner before it gives up. */
+  hookReportBytesMax: 256 * kibibyte,
+  hookFieldCharactersMax: 64 * kibibyte,
+  hookAnswerMs: 3 * second,
+  /** The file in which hooks write what failed, before its older half is dropped. */
+  hookLogBytesMax: 256 * kibibyte,
+  /** A session's last report waits this long for the relay. */
+  lastReportMs: second,
   /** Messages of one text for the model, and its bytes unless one alone is longer: more would push the task out of view. */
   injectionMessagesMax: 20,
   injectionBytesMax: 64 * kibibyte,

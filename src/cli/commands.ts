@@ -21,6 +21,7 @@ export function addCommands(program: Command, version: string, setExit: SetExit)
   addRelay(program, version);
   addRunning(program, version, setExit);
   addPeople(program, setExit);
+  addHook(program);
   addMessages(program);
   addService(program, setExit);
   addOutbox(program, setExit);
@@ -110,6 +111,15 @@ function addRunning(program: Command, version: string, setExit: SetExit): void {
     .option("--keep", "keep the ledgers and homes")
     .addOption(json())
     .action(async (o) => setExit(await (await import("./commands/demo.ts")).demo(o, printer(o))));
+}
+
+/** For programs, not for people: hidden from the help. */
+function addHook(program: Command): void {
+  program
+    .command("hook", { hidden: true })
+    .description("what a provider's hooks and status line start")
+    .argument("<kind>", "claude or status-line")
+    .action(async (kind) => (await import("./commands/hook.ts")).hook(kind));
 }
 
 function addPeople(program: Command, setExit: SetExit): void {

@@ -1,11 +1,15 @@
 /**
- * What a runner tells people's programs on this machine: its status and its outbox. Loopback only, behind the same
+ * What a runner tells people's programs on this machine, and hears from its agent's hooks: status, outbox, session. Loopback only, behind the same
  * guards as the proxy and a secret of its own. It never shows a token; what was written only when that is asked for.
  */
+import { z } from "zod";
 import { bearerCheck, isLoopbackHost, isOwnOrigin } from "../base/http/guard.ts";
 import { limits } from "../limits.ts";
 import type { RecordDetail, RecordView } from "../wire/write.ts";
 import { type ActionReply, type ActionRequest, outboxActions } from "./actions.ts";
+import { controlPaths } from "./control-paths.ts";
+
+export { controlPaths } from "./control-paths.ts";
 
 /** What the control server can be asked; each answer is JSON. */
 export type ControlSources = {
@@ -17,19 +21,21 @@ export type ControlSources = {
   metrics?(): Promise<string>;
   /** Does what a person asks for. */
   act?(request: ActionRequest): Promise<ActionReply>;
+  /** What the agent's session does and did. */
+  session?(): unknown;
+  /** A hook of the provider reports; what it is to print. */
+  hook?(report: HookInput): unknown;
 };
 
-export type ControlServer = { url: string; port: number; close(): void };
+const hookSchema = z.object({
+  event: z.string().max(100),
+  input: z.record(z.string(), z.unknown()),
+  env: z.record(z.string(), z.string()),
+});
+/** What a hook reports (`hook.ts` makes it). */
+export type HookInput = z.infer<typeof hookSchema>;
 
-/** Paths of the control server. */
-export const controlPaths = {
-  status: "/status",
-  records: "/records",
-  record: "/record",
-  metrics: "/metrics",
-  act: "/act",
-} as const;
-export type ControlPath = (typeof controlPaths)[keyof typeof controlPaths];
+export type ControlServer = { url: string; port: number; close(): void };
 
 /**
  * Serves a runner's status and outbox on 127.0.0.1, at the port before or any other.
@@ -53,7 +59,7 @@ export function startControl(options: {
       hostname: "127.0.0.1",
       port,
       idleTimeout: limits.requestReadMs / 1_000,
-      maxRequestBodySize: 1,
+      maxRequestBodySize: limits.hookReportBytesMax,
       fetch: (request): Promise<Response> => answer(request, server.port ?? 0),
       error: () => refusal(500, "the control server failed"),
     });
@@ -69,7 +75,7 @@ async function served(sources: ControlSources, request: Request): Promise<Respon
   const path = request.url.slice(request.url.indexOf("/", "http://".length));
   const [name = "", query = ""] = path.split("?", 2);
   const asked = new URLSearchParams(query);
-  const wanted = name === controlPaths.act ? "POST" : "GET";
+  const wanted = name === controlPaths.act || name === controlPaths.hook ? "POST" : "GET";
   if (request.method !== wanted) return refusal(405, `only ${wanted} is served`);
   switch (name) {
     case controlPaths.status:
@@ -90,8 +96,20 @@ async function served(sources: ControlSources, request: Request): Promise<Respon
       if (action === undefined || sources.act === undefined) return refusal(404, "there is no such action");
       return Response.json(await sources.act({ action, ids: idsIn(asked) }));
     }
+    case controlPaths.session: {
+      const session = sources.session?.();
+      return session === undefined ? refusal(404, "there is no session") : Response.json(session);
+    }
+    case controlPaths.hook:
+      return hookAnswer(sources, request);
   }
   return refusal(404, `there is no ${path.slice(0, 100)}`);
+}
+
+async function hookAnswer(sources: ControlSources, request: Request): Promise<Response> {
+  const report = hookSchema.safeParse(await request.json().catch(() => undefined));
+  if (!report.success) return refusal(400, "this is not the report of a hook");
+  return Response.json({ reply: (await sources.hook?.(report.data)) ?? null });
 }
 
 function idsIn(asked: URLSearchParams): number[] {

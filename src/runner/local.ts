@@ -4,11 +4,13 @@
  */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
-import { isMissing, readPrivate } from "../base/file.ts";
+import { isMissing } from "../base/file.ts";
 import type { RecordView } from "../wire/write.ts";
-import { type ControlPath, controlPaths } from "./control.ts";
+import { askControl } from "./ask-control.ts";
+import { controlPaths } from "./control-paths.ts";
 import { agentFolder, isEnrolled, listCredentials } from "./credential.ts";
+
+export { askControl } from "./ask-control.ts";
 
 /** One outbox folder's owner. */
 export type LocalPlace = {
@@ -29,49 +31,6 @@ export function localPlaces(home: string): LocalPlace[] {
     place(name, "proxy", join(home, "proxies", name)),
   );
   return [...agents, ...proxies];
-}
-
-/** What is asked of a control server. */
-export type ControlQuestion = {
-  path: ControlPath;
-  method?: "GET" | "POST";
-  /** Members of the query; one that is repeated is a list. */
-  query?: readonly (readonly [string, string])[];
-};
-
-/** What the owner's control server answers; undefined when nobody serves there, or something else does. */
-export async function askControl(
-  folder: string,
-  question: ControlPath | ControlQuestion,
-  signal: AbortSignal,
-): Promise<unknown> {
-  const { path, method = "GET", query = [] } = typeof question === "string" ? { path: question } : question;
-  const search =
-    query.length === 0 ? "" : `?${new URLSearchParams(query.map(([name, value]) => [name, value]))}`;
-  const secret = readPrivate(join(folder, "control.secret"))?.trim();
-  const saved = readPrivate(join(folder, "control.json"));
-  if (secret === undefined || saved === undefined) return undefined;
-  const port = portIn(saved);
-  if (port === undefined) return undefined;
-  const response = await fetch(`http://127.0.0.1:${port}${path}${search}`, {
-    method,
-    headers: { Authorization: `Bearer ${secret}` },
-    redirect: "manual",
-    signal,
-    // An HTTP proxy of the environment must not get the secret. Bun takes `false` for no proxy at all, an empty text
-    // for the environment's; its types only know an address.
-    proxy: false as unknown as string,
-  }).catch(() => undefined);
-  // Another program may have the port by now: what it answers says nothing.
-  return response?.status === 200 ? response.json().catch(() => undefined) : undefined;
-}
-
-function portIn(saved: string): number | undefined {
-  try {
-    return z.object({ port: z.number() }).parse(JSON.parse(saved)).port;
-  } catch {
-    return undefined; // A damaged file costs what the owner would have told, nothing else.
-  }
 }
 
 /** The records a running owner knows; undefined when nobody runs it. */

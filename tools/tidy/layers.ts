@@ -27,11 +27,14 @@ const everyRoom = [
 ] as const;
 /**
  * The files that join rooms. `runner-parts.ts` is the part of `runner.ts` that opens what stands around the agent,
- * `outboxes.ts` is about all outboxes of a machine.
+ * `runner-session.ts` the agent's session itself, `hook.ts` what its hooks start, `outboxes.ts` is about all outboxes of
+ * a machine.
  */
 const wirings = [
   "runner.ts",
   "runner-parts.ts",
+  "runner-session.ts",
+  "hook.ts",
   "outboxes.ts",
   "upstream.ts",
   "server.ts",
@@ -62,7 +65,12 @@ export const rooms: Readonly<Record<string, Room>> = {
     imports: [...shared, "sdk", ...wirings, "package.json", "examples/demo"],
     packages: ["commander"],
   },
-  "runner.ts": { ...wiring, imports: [...wiring.imports, "runner-parts.ts", "outboxes.ts"] },
+  "runner.ts": {
+    ...wiring,
+    imports: [...wiring.imports, "runner-parts.ts", "runner-session.ts", "outboxes.ts"],
+  },
+  "runner-session.ts": { ...wiring, imports: [...wiring.imports, "runner-parts.ts"] },
+  "hook.ts": wiring,
   "runner-parts.ts": { ...wiring, imports: [...wiring.imports, "outboxes.ts"], packages: ["zod"] },
   "outboxes.ts": { ...wiring, packages: ["zod"] },
   "upstream.ts": { ...wiring, imports: [...wiring.imports, "outboxes.ts"] },

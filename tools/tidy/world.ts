@@ -79,7 +79,7 @@ export const gates: readonly Gate[] = [
       /^src\/base\/unix-socket\.ts$/,
       /^src\/sdk\/call\.ts$/,
       /^src\/sdk\/feed\.ts$/,
-      /^src\/runner\/local\.ts$/,
+      /^src\/runner\/ask-control\.ts$/,
     ],
   },
   {
