@@ -92,3 +92,17 @@ export function wholeNumber(option: string, min: number, max: number): (text: st
     return value;
   };
 }
+
+/** A point in time with its zone, as ISO 8601 in UTC, for option parsers. */
+export function pointInTime(option: string): (text: string) => string {
+  return (text) => {
+    const time = /(Z|[+-]\d\d:?\d\d)$/.test(text) ? Date.parse(text) : Number.NaN;
+    if (Number.isNaN(time)) {
+      throw new CliError(
+        "usage",
+        `Read ${option}: '${text}' is not a time with its zone, such as 2027-01-31T18:00Z`,
+      );
+    }
+    return new Date(time).toISOString();
+  };
+}

@@ -1,6 +1,6 @@
 /** The commands about messages: names, options and help. What they do is loaded when they run. */
 import { type Command, Option } from "commander";
-import { wholeNumber } from "./context.ts";
+import { pointInTime, wholeNumber } from "./context.ts";
 import { home, json, printer, relay, tokenFile } from "./options.ts";
 
 const limit = () =>
@@ -24,6 +24,11 @@ function addSending(program: Command): void {
       .argument("<text...>", "the message; - reads it from standard input")
       .option("--thread <id>", "go on in this thread")
       .option("--expects-reply", "the agent then owes a reply")
+      .addOption(
+        new Option("--reply-by <time>", "by when, as in 2027-01-31T18:00Z").argParser(
+          pointInTime("--reply-by"),
+        ),
+      )
       .option("--urgent", "asks the recipient to look at it before other work")
       .option("--forward <id>", "pass this message on, with the text")
       .option("--key <key>", "idempotency key: the same key is never sent twice"),

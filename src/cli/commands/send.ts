@@ -7,6 +7,7 @@ export type SendOptions = RelayOptions & {
   text: string[];
   thread?: string;
   expectsReply?: boolean;
+  replyBy?: string;
   urgent?: boolean;
   forward?: string;
   key?: string;
@@ -22,6 +23,7 @@ export async function send(options: SendOptions, print: Printer): Promise<void> 
     body,
     ...(options.thread === undefined ? {} : { threadId: options.thread }),
     ...(options.expectsReply === undefined ? {} : { expectsReply: options.expectsReply }),
+    ...(options.replyBy === undefined ? {} : { replyBy: options.replyBy }),
     ...(options.urgent === true ? { priority: "urgent" } : {}),
     ...(options.forward === undefined ? {} : { forwardOf: options.forward }),
     ...(options.key === undefined ? {} : { idempotencyKey: options.key }),

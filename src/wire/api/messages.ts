@@ -64,6 +64,7 @@ export const messageOperations = {
       body: z.string().min(1).max(limits.messageBodyBytesMax),
       threadId: z.uuid().optional(),
       expectsReply: z.boolean().optional(),
+      replyBy: z.iso.datetime().optional().describe("By when the reply is wanted, which is then expected"),
       priority: z.enum(priorities).optional(),
       forwardOf: z.uuid().optional().describe("The message that this passes on"),
       idempotencyKey: z.string().refine(isIdempotencyKey).optional(),
