@@ -1,10 +1,26 @@
 /**
- * Structured logs as JSON lines. Bodies, arguments and secrets are never passed to a logger; as a second line,
- * values under the names below and texts in the form of our tokens are replaced.
+ * Structured logs as JSON lines. What may be logged is decided by type: names of secrets and of content are refused
+ * by the compiler, and values that could hold anything (requests, records, headers) are never written, only their
+ * kind. As a last line, texts in the form of our tokens are replaced.
  */
 import pino from "pino";
 
-export type LogFields = Readonly<Record<string, unknown>>;
+/** Fields that would hold a secret, or what agents and people have written. */
+type Unloggable = (typeof unloggable)[number];
+const unloggable = [
+  "token",
+  "secret",
+  "authorization",
+  "cookie",
+  "password",
+  "headers",
+  "body",
+  "text",
+  "content",
+  "arguments",
+] as const;
+
+export type LogFields = { readonly [name: string]: unknown } & { readonly [Name in Unloggable]?: never };
 export interface Log {
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
@@ -14,7 +30,6 @@ export interface Log {
   with(fields: LogFields): Log;
 }
 
-const secretNames = ["token", "secret", "authorization", "cookie", "password", "body", "arguments"];
 const secretText = /(arl_(?:opr|hst|run|agt)_|Bearer\s+)[A-Za-z0-9_\-.~+/=]{8,}/g;
 
 /** The text with every token in it replaced. */
@@ -37,7 +52,6 @@ export function createLog(
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: secretNames.flatMap((name) => [name, `*.${name}`]), censor: "[redacted]" },
     },
     { write: (line: string) => write(redact(line)) },
   );
@@ -66,12 +80,30 @@ function wrap(sink: pino.Logger): Log {
   };
 }
 
+const named: ReadonlySet<string> = new Set(unloggable);
+
 function flat(fields: LogFields): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(fields).map(([name, value]) => [name, value instanceof Error ? errorText(value) : value]),
+    Object.entries(fields).map(([name, value]) => [name, named.has(name) ? "[redacted]" : shown(value)]),
   );
 }
 
+/** Texts, numbers and lists of them as they are; of everything else only what it is. */
+function shown(value: unknown): unknown {
+  if (value instanceof Error) return errorText(value);
+  if (Array.isArray(value)) return value.map((one) => (isPlain(one) ? one : kindOf(one)));
+  return isPlain(value) ? value : kindOf(value);
+}
+
+function isPlain(value: unknown): boolean {
+  return value === null || value === undefined || ["string", "number", "boolean"].includes(typeof value);
+}
+
+function kindOf(value: unknown): string {
+  return Object.prototype.toString.call(value);
+}
+
+/** What a fault says of itself; its other members may hold a request. */
 function errorText(error: Error): string {
   const cause = error.cause instanceof Error ? `: ${errorText(error.cause)}` : "";
   return `${error.name}: ${error.message}${cause}`;
