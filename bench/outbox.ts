@@ -25,6 +25,8 @@ import { away, call, percentile, slowWire } from "./outbox/world.ts";
 const rounds = 5;
 const roundMs = 1_200;
 const records = 10_000;
+/** Fingerprint and checksum, message id, tool, recipient, numbers. */
+const restOfRow = "r".repeat(2 * 64 + 36 + 18 + 3 + 24);
 const wide = {
   ...limits,
   outboxRecordsMax: 10_000_000,
@@ -79,6 +81,7 @@ async function enqueue(writers: number) {
       raw.call("insert", {
         key: `mcp-relay_send_message-${uuidV7(realClock.now(), realRandom.bytes(10))}`,
         body: JSON.stringify(call(text).arguments),
+        rest: restOfRow,
       }),
     outbox: (text: string) => outbox.write(call(text), 0),
   };

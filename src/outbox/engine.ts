@@ -6,7 +6,7 @@ import type { Database } from "bun:sqlite";
 import { type Clock, realClock } from "../base/clock.ts";
 import { type Disk, realDisk } from "./disk.ts";
 import { fileOf, forgetOwner } from "./files.ts";
-import type { Accepted, Ended, Marks } from "./marks.ts";
+import type { Accepted, Ended } from "./marks.ts";
 import { inspectFile, type OpenFile, openFile } from "./open-file.ts";
 import { judge } from "./reissue.ts";
 import {
@@ -73,40 +73,11 @@ export class Engine {
 
   /** Runs calls that arrived together in one transaction, all on disk when it returns; throws when none counts. */
   runTogether(runs: readonly (() => void)[]): void {
-    const { marks } = this.#open ?? {};
-    if (!this.#run(runs) || marks === undefined) return;
-    try {
-      marks.flushNow();
-    } catch (error) {
-      throw this.#failedFlush(marks, error);
-    }
-  }
-
-  /**
-   * The same without waiting for the marks: the promise says when the answers may leave, and the next transaction may
-   * run meanwhile. When it rejects, none of these calls counts.
-   */
-  commitTogether(runs: readonly (() => void)[]): Promise<void> | undefined {
-    const { marks } = this.#open ?? {};
-    if (!this.#run(runs) || marks === undefined) return undefined;
-    return marks.flush().catch((error: unknown) => {
-      throw this.#failedFlush(marks, error);
-    });
-  }
-
-  /** True when something was accepted, so that the marks have to be flushed. */
-  #run(runs: readonly (() => void)[]): boolean {
     this.#accepted = [];
     const open = this.#open;
     if (open === undefined) for (const run of runs) run();
     else this.#transact(open, runs);
     if (this.#closing) this.#close();
-    return this.#accepted.length > 0;
-  }
-
-  #failedFlush(marks: Marks, error: unknown): Error {
-    if (this.#open?.marks === marks) this.#abandon();
-    return named(diskFailedName, error instanceof Error ? error.message : `${error}`);
   }
 
   #transact({ database, marks, recent }: OpenFile, runs: readonly (() => void)[]): void {
@@ -126,6 +97,7 @@ export class Engine {
       recent.settle(true);
       // After the commit: a write that nobody was told of must not be missed when the process dies in between.
       marks.add(this.#accepted, this.#ended);
+      if (this.#accepted.length > 0) marks.flush();
       this.#commits += 1;
       this.#commitMs += this.#clock.monotonic() - began;
     } catch (error) {

@@ -3,16 +3,7 @@
  * a write and flushed before the answer. SQLite drops a damaged end of its log in silence; this file is how that is
  * noticed, and it knows the keys of what is missing. Lines of a checksum and JSON; an unreadable line says nothing.
  */
-import {
-  closeSync,
-  constants,
-  fdatasync,
-  fdatasyncSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, constants, fdatasyncSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { isMissing, writePrivate } from "../base/file.ts";
 import { mintedKey } from "../wire/id.ts";
@@ -85,8 +76,6 @@ export class Marks {
   #end = 0;
   #ahead = 0;
   #baseBytes = 0;
-  #flushing: Promise<void> | undefined;
-  #next: Promise<void> | undefined;
 
   /** Replaces the file by one that says this. */
   constructor(dir: string, head: MarksHead, open: Iterable<Accepted>) {
@@ -121,42 +110,9 @@ export class Marks {
     this.#end += bytes.length;
   }
 
-  /**
-   * Resolves when everything that was added is on the disk. Flushes beside the next transaction; those who come while
-   * one is under way share the next.
-   */
-  flush(): Promise<void> {
-    if (this.#flushing === undefined) return this.#flush();
-    this.#next ??= this.#flushing.then(
-      () => this.#flushAgain(),
-      () => this.#flushAgain(),
-    );
-    return this.#next;
-  }
-
-  /** The same at once. */
-  flushNow(): void {
+  /** Everything that was added is on the disk when it returns. */
+  flush(): void {
     if (this.#handle >= 0) fdatasyncSync(this.#handle);
-  }
-
-  #flushAgain(): Promise<void> {
-    this.#next = undefined;
-    return this.#flush();
-  }
-
-  #flush(): Promise<void> {
-    const handle = this.#handle;
-    const flushing = new Promise<void>((resolve, reject) => {
-      if (handle < 0) return resolve();
-      fdatasync(handle, (error) => {
-        if (this.#flushing === flushing) this.#flushing = undefined;
-        // A file that was closed or replaced meanwhile was flushed as a whole.
-        if (error === null || handle !== this.#handle) resolve();
-        else reject(error);
-      });
-    });
-    this.#flushing = handle < 0 ? undefined : flushing;
-    return flushing;
   }
 
   close(): void {
