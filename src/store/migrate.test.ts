@@ -107,3 +107,31 @@ describe("migrate", () => {
     database.close(true);
   });
 });
+
+test(
+  "0004 numbers the messages that are there in their order, keeps every reference, and what was acknowledged is read",
+  withDatabase((database) => {
+    const upTo = (version: number) => migrations.filter((step) => step.version <= version);
+    migrate(database, upTo(3));
+    database.run(`
+      INSERT INTO agents (id, name, kind, provider, machine, profile, created_at, newest_seq, acknowledged_seq,
+        acknowledged_at) VALUES ('a', 'a', 'agent', 'exec', 'mill', 'default', 1, 2, 1, 7);
+      INSERT INTO messages (id, sender_id, recipient, thread_id, late, body, created_at)
+        VALUES ('z', 'a', 'a', 'z', 0, 'first', 1), ('b', 'a', 'a', 'z', 0, 'second', 1);
+      INSERT INTO inbox (agent_id, seq, message_id, expects_reply) VALUES ('a', 1, 'z', 0), ('a', 2, 'b', 1);
+      INSERT INTO obligations (message_id, debtor_id, creditor_id, opened_at) VALUES ('b', 'a', 'a', 1);`);
+    migrate(database);
+    expect(
+      database.query("SELECT number, id, body, hops, urgent FROM messages ORDER BY number").all(),
+    ).toEqual([
+      { number: 1, id: "z", body: "first", hops: 0, urgent: 0 },
+      { number: 2, id: "b", body: "second", hops: 0, urgent: 0 },
+    ]);
+    expect(database.query("SELECT seq, read_at FROM inbox ORDER BY seq").all()).toEqual([
+      { seq: 1, read_at: 7 },
+      { seq: 2, read_at: null },
+    ]);
+    expect(database.query("PRAGMA foreign_key_check").all()).toEqual([]);
+    expect(() => database.run("DELETE FROM messages WHERE id = 'b'")).toThrow("FOREIGN KEY");
+  }),
+);

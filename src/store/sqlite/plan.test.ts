@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { openSqlite } from "../../base/sqlite.ts";
 import { migrate } from "../migrate.ts";
 import { agentVerbs } from "./agents.ts";
-import { inboxVerbs } from "./inbox.ts";
+import { messageVerbs } from "./messages.ts";
 import { tokenVerbs } from "./tokens.ts";
 import { upkeepVerbs } from "./upkeep.ts";
 import { writeVerbs } from "./writes.ts";
@@ -49,12 +49,19 @@ test("writes read no whole table and sort nothing", () => {
   expect(scans(plans)).toEqual([]);
 });
 
-test("inboxes are read along their index", () => {
-  const found = scans(statementsOf(inboxVerbs));
-  // A message has few inbox rows; they are sorted so that one's own comes first.
-  expect(
-    found.filter((step) => !/^USE TEMP B-TREE FOR ORDER BY in .*m\.sender_id = \?1/s.test(step)),
-  ).toEqual([]);
+test("inboxes, threads, receipts and the search go along an index; only what is bounded is sorted or read whole", () => {
+  const found = scans(statementsOf(messageVerbs));
+  const bounded = [
+    // A message has few inbox rows; they are sorted so that one's own comes first.
+    /^USE TEMP B-TREE FOR ORDER BY in .*ORDER BY i\.agent_id <> \?1/s,
+    // The full-text index itself, newest first without sorting.
+    /^SCAN x VIRTUAL TABLE INDEX .* in .*search MATCH \?2/s,
+    // At most `limits.channelsMax` channels of `limits.fanOutMax` members.
+    /^SCAN (channels|c) in .*FROM channels/s,
+    /^USE TEMP B-TREE FOR ORDER BY in .*FROM channel_members c/s,
+  ];
+  expect(found.filter((step) => !bounded.some((pattern) => pattern.test(step)))).toEqual([]);
+  expect(found).toHaveLength(bounded.length + 1);
 });
 
 test("tokens and agents are found by index; only the lists read everything", () => {

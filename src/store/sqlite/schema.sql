@@ -106,7 +106,7 @@ CREATE TABLE messages (
   late INTEGER NOT NULL CHECK (late IN (0, 1)),
   body TEXT NOT NULL,
   created_at INTEGER NOT NULL
-) STRICT;
+, trace TEXT) STRICT;
 
 CREATE TABLE obligations (
   message_id TEXT NOT NULL REFERENCES messages (id),
