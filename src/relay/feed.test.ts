@@ -251,6 +251,34 @@ test("silence is broken by a comment at once and every feedKeepaliveMs", async (
   expect(await read()).toStartWith(": ");
 });
 
+test("a canary says up to where the inbox has gone through, and brings what a lost wake left behind", async () => {
+  await using quiet = await quietRelay();
+  const reader = quiet.open().body?.getReader();
+  const decoder = new TextDecoder();
+  const read = async () => decoder.decode((await reader?.read())?.value);
+  expect(await read()).toStartWith(":");
+  expect(await read()).toContain("hello");
+  // Straight into the store: nobody wakes the feed.
+  const { agentId } = quiet.principal;
+  const key = asId<never>("k");
+  const messageId = asId<never>(uuidV7(1, new Uint8Array(10)));
+  const write = { key, messageId, tool: "relay_send_message", arguments: { to: "operator", body: "lost" } };
+  const writes = [{ ...write, enqueuedAt: new Date(quiet.clock.now()).toISOString() }];
+  const scopes = ["message:send"] as const;
+  await quiet.relay.store.applyWrites({ sender: agentId, scopes, writes, keyWindowMs: 1 }, quiet.clock.now());
+  const texts: string[] = [];
+  const readUntil = async (wanted: string) => {
+    while (texts.at(-1)?.includes(wanted) !== true) texts.push(await read());
+  };
+  quiet.clock.advance(limits.feedCanaryMs - 1);
+  quiet.clock.advance(1);
+  await readUntil('"alive"');
+  const beats = texts.filter((text) => text.startsWith(": "));
+  expect(beats).toHaveLength(limits.feedCanaryMs / limits.feedKeepaliveMs);
+  expect(texts.at(-2)).toContain('"body":"lost"');
+  expect(texts.at(-1)).toBe('id: 1:1\ndata: {"type":"alive","seq":1}\n\n');
+});
+
 test("a reader that takes nothing for too long is cut off, and its place is free again", async () => {
   await using quiet = await quietRelay();
   const { body } = quiet.open();

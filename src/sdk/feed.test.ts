@@ -144,3 +144,48 @@ test("a real relay: messages come in order; a revoked token ends the sequence wi
   })();
   expect(await rest.catch((error: unknown) => error)).toMatchObject({ code: "token_revoked" });
 });
+
+test("a feed that only keeps its connection alive is given up; a canary is not told and moves the cursor", async () => {
+  const clock = new VirtualClock(0);
+  const asked: (string | null)[] = [];
+  let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  const ending = new AbortController();
+  const items = followFeed({
+    url: "http://relay",
+    token: () => "t",
+    clock,
+    random: seededRandom(3),
+    signal: ending.signal,
+    async fetch(_, { headers, signal }) {
+      asked.push(new Headers(headers).get("last-event-id"));
+      const body = new ReadableStream<Uint8Array>({
+        start(opened) {
+          controller = opened;
+        },
+      });
+      signal?.addEventListener("abort", () => {
+        controller?.error(signal.reason);
+        controller = undefined;
+      });
+      return new Response(body, { headers: { "Content-Type": "text/event-stream" } });
+    },
+  });
+  const say = async (text: string) => {
+    controller?.enqueue(Buffer.from(text));
+    await sleep(realClock, 1);
+  };
+  const next = items.next();
+  await sleep(realClock, 1);
+  await say(event(hello, "1:0"));
+  expect((await next).value).toMatchObject({ event: hello });
+  void items.next();
+  await say(event({ type: "alive", seq: 7 }, "1:7"));
+  const began = clock.now();
+  while (asked.length === 1 && clock.now() - began < 2 * limits.feedCanarySilenceMs) {
+    clock.advance(limits.feedKeepaliveMs);
+    await say(": \n\n");
+  }
+  expect(clock.now() - began).toBeGreaterThanOrEqual(limits.feedCanarySilenceMs);
+  expect(asked).toEqual([null, "1:7"]);
+  ending.abort();
+});
