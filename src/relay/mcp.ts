@@ -19,7 +19,6 @@ import type { Scope } from "../wire/scope.ts";
 import { type ToolDefinition, toolDefinitions, toolTable } from "../wire/tools.ts";
 import { isTraceparent, traceHeader } from "../wire/trace.ts";
 import type { Principal } from "./access.ts";
-import { problemResponse } from "./problem.ts";
 import type { Relay } from "./relay.ts";
 import { inTime } from "./time.ts";
 import { callTool } from "./tools.ts";
@@ -202,7 +201,7 @@ async function withoutNullId(response: Response): Promise<Response> {
   const text = await response.text();
   const message = nullIdMessage(text);
   if (message === undefined) return new Response(text, response);
-  return problemResponse(new RelayError("bad_request", `Read the message: ${message}`));
+  throw new RelayError("bad_request", `Read the message: ${message}`);
 }
 
 function nullIdMessage(text: string): string | undefined {

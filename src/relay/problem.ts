@@ -15,6 +15,8 @@ export function problemResponse(error: RelayError, requestId?: string): Response
       "Cache-Control": "no-store",
       ...(error.status === 401 ? { "WWW-Authenticate": "Bearer" } : {}),
       ...(typeof allow === "string" ? { Allow: allow } : {}),
+      // What is still on its way is not wanted.
+      ...(error.status === 408 || error.status === 413 ? { Connection: "close" } : {}),
       ...(error.status === 429 ? { "Retry-After": String(seconds(retryAfterMs)) } : {}),
     },
   });
