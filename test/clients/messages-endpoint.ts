@@ -58,11 +58,17 @@ function itemsOf({ messages = [] }: Body): Item[] {
     const blocks: Block[] = typeof content === "string" ? [{ type: "text", text: content }] : content;
     return blocks.flatMap((block): Item[] => {
       if (block.type === "tool_use") return [{ kind: "call", tool: block.name ?? "", args: block.input }];
-      if (block.type === "tool_result") return [{ kind: "result", text: textOf(block.content) }];
+      if (block.type === "tool_result") return resultItems(textOf(block.content));
       if (block.type === "text" && role !== "assistant") return [{ kind: "text", text: block.text ?? "" }];
       return [];
     });
   });
+}
+
+/** What the client has to tell while a tool runs is put behind the tool's result, in the same block. */
+function resultItems(content: string): Item[] {
+  const [result = "", ...reminders] = content.split("<system-reminder>");
+  return [{ kind: "result", text: result }, ...reminders.map((text): Item => ({ kind: "text", text }))];
 }
 
 function textOf(content: string | Block[] | undefined): string {

@@ -154,7 +154,7 @@ describe("headless", () => {
     });
   });
 
-  test("[P8] idle: a text begins a turn, and counts once it stands in the conversation", async () => {
+  test("P8: idle: a text begins a turn, and counts once it stands in the conversation", async () => {
     const at = world();
     await at.start();
     const outcome = at.session.inject(one, { urgent: false });
@@ -168,7 +168,7 @@ describe("headless", () => {
     expect(await outcome).toEqual({ status: "injected" });
   });
 
-  test("[P8] busy and urgent: it joins the running turn", async () => {
+  test("P8: busy and urgent: it joins the running turn", async () => {
     const at = world();
     await at.start();
     at.began();
@@ -261,7 +261,7 @@ describe("headless", () => {
     expect(at.given()).toEqual(["turn/start", "turn/start"]);
   });
 
-  test("[P2] a conversation that goes on after a crash: what it holds is not given again", async () => {
+  test("P2: a conversation that goes on after a crash: what it holds is not given again", async () => {
     const userMessage = { type: "userMessage", clientId: "m1" };
     const script = {
       "thread/items/list": { data: [{ turnId: "u", item: userMessage }] },

@@ -1,0 +1,93 @@
+/**
+ * `npm run test:clients`: both real clients, installed from npm, against a scripted model, through this relay and
+ * runner, in a network namespace that has nothing but loopback. Arguments choose files by a part of their path,
+ * `-t NAME` tests by their name; CLIENTS_KEEP=1 keeps homes and logs. The last line is `N passed, N failed`.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { type Clients, installClients } from "./install.ts";
+
+const root = resolve(import.meta.dir, "../..");
+/** A file that is not done by then hangs. */
+const fileMs = 300_000;
+
+/**
+ * Becomes the command in new namespaces: only loopback, and a resolver that nothing leads to, so that a name that is
+ * asked for shows in the counters of the namespace.
+ */
+const enter = `
+set -eu
+printf 'nameserver 192.0.2.1\\noptions timeout:1 attempts:1\\n' > "$CLIENTS_FOLDER/resolv.conf"
+mount --make-rprivate /
+mount --bind "$CLIENTS_FOLDER/resolv.conf" "$(readlink -f /etc/resolv.conf)"
+for folder in /etc/claude-code /etc/codex; do [ ! -d "$folder" ] || mount -t tmpfs tmpfs "$folder"; done
+ip link set lo up
+exec "$@"
+`;
+
+/** The whole environment of the tests and of everything they start: nothing of the person's. */
+function environmentOf(folder: string, clients: Clients): Record<string, string> {
+  return {
+    PATH: "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
+    HOME: join(folder, "home"),
+    TMPDIR: tmpdir(),
+    LANG: "C.UTF-8",
+    TERM: "xterm-256color",
+    CLIENTS_FOLDER: folder,
+    CLIENTS_CLAUDE: clients.claude,
+    CLIENTS_CODEX: clients.codex,
+    ...(process.env.CI === undefined ? {} : { CI: process.env.CI }),
+    ...(process.env.CLIENTS_KEEP === undefined ? {} : { CLIENTS_KEEP: process.env.CLIENTS_KEEP }),
+  };
+}
+
+type Counts = { passed: number; failed: number };
+
+function runFile(file: string, env: Record<string, string>, only: readonly string[]): Counts {
+  const isRoot = process.getuid?.() === 0;
+  const namespaces = ["unshare", ...(isRoot ? [] : ["--user", "--map-root-user"]), "--net", "--mount"];
+  const test = [process.execPath, "test", "--timeout", "60000", ...only, `./${file}`];
+  const command = [...namespaces, "sh", "-c", enter, "sh", ...test];
+  const startedAt = performance.now();
+  const child = Bun.spawnSync(command, {
+    cwd: root,
+    env,
+    stdin: "ignore",
+    stdout: "inherit",
+    stderr: "pipe",
+    timeout: fileMs,
+    killSignal: "SIGKILL",
+  });
+  const said = child.stderr.toString();
+  process.stderr.write(said);
+  const count = (word: string) => Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(said)?.[1] ?? 0);
+  const skipped = process.env.CI === "true" ? count("skip") : 0;
+  const failed = count("fail") + skipped;
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+  console.log(`== ${file}: exit code ${child.exitCode} after ${seconds} s`);
+  return { passed: count("pass"), failed: failed === 0 && child.exitCode !== 0 ? 1 : failed };
+}
+
+/** Runs the files, one after the other; the exit code of the process. */
+function main(given: readonly string[]): number {
+  const at = given.indexOf("-t");
+  const filters = at === -1 ? given : given.slice(0, at);
+  const only = at === -1 ? [] : given.slice(at, at + 2);
+  const clients = installClients();
+  const folder = mkdtempSync(join(tmpdir(), "agent-relay-clients-run-"));
+  const files = [...new Bun.Glob("test/clients/*.scenario.ts").scanSync(root)]
+    .filter((file) => filters.length === 0 || filters.some((part) => file.includes(part)))
+    .sort();
+  try {
+    const counts = files.map((file) => runFile(file, environmentOf(folder, clients), only));
+    const sum = (key: keyof Counts) => counts.reduce((total, one) => total + one[key], 0);
+    console.log(`${sum("passed")} passed, ${sum("failed")} failed`);
+    return sum("failed") === 0 && sum("passed") > 0 ? 0 : 1;
+  } finally {
+    if (process.env.CLIENTS_KEEP === undefined) rmSync(folder, { recursive: true, force: true });
+    else console.log(`kept: ${folder}`);
+  }
+}
+
+if (import.meta.main) process.exit(main(process.argv.slice(2)));
