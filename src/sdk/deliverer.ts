@@ -51,6 +51,7 @@ export function relayDeliverer(client: Client, storeId: StoreId): Deliverer {
 /** Which failures of a delivery are more than the relay being away. */
 const kinds: Partial<Record<RelayError["code"], DeliveryFailureKind>> = {
   rate_limited: "overloaded",
+  too_slow: "unreachable",
   unauthorized: "unauthorized",
   token_revoked: "revoked",
   forbidden: "unauthorized",
@@ -73,8 +74,10 @@ function inSession(laneSession: number): (thrown: unknown) => never {
 function rethrow(thrown: unknown): never {
   if (thrown instanceof RelayError) {
     const kind = kinds[thrown.code] ?? "refused";
+    const { retryAfterMs } = thrown.data;
     throw new DeliveryError(kind, kind === "unreachable" ? "unknown" : "no", thrown.message, {
       cause: thrown,
+      ...(typeof retryAfterMs === "number" ? { retryAfterMs } : {}),
     });
   }
   const sent = thrown instanceof RelayUnreachable ? thrown.sent : "unknown";
