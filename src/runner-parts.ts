@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import type { Environment } from "./agent/environment.ts";
-import { mcpServerName, type ProviderName } from "./agent/provider.ts";
+import { mcpServerName, type ProviderName, type ProviderSettings } from "./agent/provider.ts";
 import { authorityOf } from "./base/authority.ts";
 import { realClock } from "./base/clock.ts";
 import { privateFolder } from "./base/file.ts";
@@ -22,7 +22,7 @@ import { startEndpoint } from "./proxy/endpoint.ts";
 import { type Endpoint, type EndpointOptions, PortTaken } from "./proxy/options.ts";
 import { relayPolicy } from "./proxy/policy.ts";
 import { type Acknowledger, acknowledger } from "./runner/acknowledge.ts";
-import { type ControlServer, controlPaths, startControl } from "./runner/control.ts";
+import { type ControlServer, controlPaths, type HookInput, startControl } from "./runner/control.ts";
 import {
   agentFolder,
   type CredentialKeeper,
@@ -64,11 +64,34 @@ export type RunnerOptions = {
   takeover: boolean;
   /** Profile of an agent that is enrolled now; without it the agent's own, for a new one the default. */
   profile?: string | undefined;
+  /** Nobody is at the agent: all its input comes from here, and it is started again when it crashes. */
+  headless?: boolean;
+  /** What it is to do first; headless only. */
+  task?: string | undefined;
+  /** Begin a new conversation also when an earlier runner was killed in the middle of one. */
+  fresh?: boolean;
+  /** For the provider, from this machine's own configuration. */
+  settings?: ProviderSettings | undefined;
+  /** This product's program, for hooks and the status line; without it they are left out. */
+  program?: string | undefined;
+  /** A turn has ended. */
+  onTurn?(turn: { text: string; how: string; reason?: string | undefined }): void;
   /** A token that may enrol; read only when there is no credential yet. */
   enrolmentToken(): string;
   log: Log;
   /** One line for the person. */
   say(line: string): void;
+};
+
+/** The agent's session, as far as the parts around it know it. */
+export type SessionPart = {
+  /** The agent has seen its inbox up to this seq with a tool. */
+  seen(seq: number): void;
+  hook(report: HookInput): unknown;
+  /** What it does and did. */
+  view(): unknown;
+  /** Messages that wait for it on this machine. */
+  waiting(): number;
 };
 
 /** What the parts of one runner share. */
@@ -90,6 +113,8 @@ export type Parts = {
   /** Folder for the session's short-lived files. */
   scratch: Scratch | undefined;
   feed: FeedState | "ended";
+  /** Undefined until the agent is started. */
+  session: SessionPart | undefined;
 };
 
 function enrolOptions(options: RunnerOptions): Parameters<typeof obtainCredential>[0] {
@@ -170,6 +195,7 @@ export async function openParts(options: RunnerOptions): Promise<Parts> {
     endpoint: undefined,
     scratch: undefined,
     feed: "connecting",
+    session: undefined,
   };
   return parts;
 }
@@ -247,7 +273,10 @@ function endpointOptionsOf(parts: Parts, saved: EndpointFile): EndpointOptions {
     builtin: () => toolDefinitions(scopes()),
     staticList: options.provider === "codex",
     serverInfo: { name: mcpServerName, version: options.version },
-    inboxSeen: parts.acknowledge.seen,
+    inboxSeen: (seq) => {
+      parts.acknowledge.seen(seq);
+      parts.session?.seen(seq);
+    },
   };
 }
 
@@ -270,7 +299,10 @@ export function openControl(parts: Parts): ControlServer {
         outbox: outbox.status(),
         metrics: await outbox.metrics(),
         endpoint: parts.endpoint?.status(),
+        inbox: { waiting: parts.session?.waiting() ?? 0 },
       }),
+      session: () => parts.session?.view(),
+      hook: (report) => parts.session?.hook(report),
     },
   });
   saveEndpointPort(folder, "control", control.port);

@@ -6,13 +6,13 @@
 import { constants } from "node:os";
 import { scrubbedEnvironment } from "./agent/environment.ts";
 import { exitCodeOf } from "./agent/life.ts";
-import type { LaunchPlan, RelayFeatures, SessionFacts } from "./agent/provider.ts";
+import type { SessionFacts } from "./agent/provider.ts";
 import { providers } from "./agent/providers.ts";
-import { type AgentEnd, type Supervisor, supervise } from "./agent/supervisor.ts";
+import type { AgentEnd } from "./agent/supervisor.ts";
 import { authorityOf } from "./base/authority.ts";
 import { realClock, sleep } from "./base/clock.ts";
 import type { Log } from "./base/log.ts";
-import { endRecordedGroup, findProgram, type ProcessIdentity, processStart } from "./base/process.ts";
+import { endRecordedGroup, processStart } from "./base/process.ts";
 import { realRandom } from "./base/random.ts";
 import { limits } from "./limits.ts";
 import { drainHome } from "./outboxes.ts";
@@ -28,10 +28,10 @@ import {
   type Parts,
   type RunnerOptions,
 } from "./runner-parts.ts";
+import { type AgentSession, launchRequest, startAgentSession } from "./runner-session.ts";
 import { followFeed } from "./sdk/feed.ts";
 import { mcpPath } from "./wire/api.ts";
 import { RelayError } from "./wire/error.ts";
-import { defaultProfile } from "./wire/scope.ts";
 
 export { providerNames } from "./agent/provider.ts";
 export { isProviderName } from "./agent/providers.ts";
@@ -62,8 +62,8 @@ export type Runner = {
  * outbox, or direct mode would strand queued writes; nothing runs then.
  */
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
-  const refused = planOf(options, noSession, { environment: scrubbedEnvironment(options.environment) });
-  if (refused.status === "refused") throw new LaunchError(`Run ${options.agentName}: ${refused.reason}`);
+  const refused = refusal(options);
+  if (refused !== undefined) throw new LaunchError(`Run ${options.agentName}: ${refused}`);
   const parts = await openParts(options);
   const { credential, folder } = parts;
   let control: ControlServer | undefined;
@@ -76,8 +76,9 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     const session = await sessionFacts(parts, saved.secret);
     const info = infoOf(parts, session, control);
     writeInfoFile(folder, info);
-    const agent = launch(parts, session, (child) => writeInfoFile(folder, { ...info, child }));
-    follow(parts);
+    const agent = startAgentSession(parts, session, (child) => writeInfoFile(folder, { ...info, child }));
+    parts.session = agent;
+    follow(parts, agent);
     const opened = control;
     return {
       agentName: credential.agentName,
@@ -85,9 +86,9 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
       mcpUrl: session.mcpUrl,
       pid: process.pid,
       ended: agent.ended,
-      stop: () => void agent.stop(),
+      stop: () => agent.stop(),
       interrupt: () => agent.interrupt(),
-      close: () => closeAll(parts, opened),
+      close: () => closeAll(parts, agent, opened),
     };
   } catch (error) {
     parts.closing.abort();
@@ -147,57 +148,17 @@ const noSession: SessionFacts = {
   workspaceMode: "shared",
 };
 
-function planOf(
-  options: RunnerOptions,
-  session: SessionFacts,
-  given: { environment: Record<string, string>; features?: Partial<RelayFeatures> | undefined },
-): LaunchPlan {
-  return providers[options.provider].launch({
-    session,
-    features: { ...defaultProfile.features, ...given.features },
-    settings: {},
-    mode: "terminal",
-    conversation: undefined,
-    instructions: "",
-    aids: {},
-    args: options.args,
-    cwd: options.cwd,
-    environment: given.environment,
-    find: findProgram,
-    toolCallMs: limits.agentToolCallMs,
-    mcpStartMs: limits.agentMcpStartMs,
-  });
-}
-
-function launch(parts: Parts, session: SessionFacts, onChild: (child: ProcessIdentity) => void): Supervisor {
-  const { options } = parts;
-  return supervise({
-    plan: () =>
-      planOf(options, session, { environment: sessionEnvironment(parts), features: featuresOf(parts) }),
-    cwd: options.cwd,
-    stdio: "inherit",
-    terminal: options.terminal,
-    policy: { when: "never" },
-    clock: realClock,
-    random: realRandom,
-    log: options.log.with({ part: "agent" }),
-    limits,
-    onChild,
-  });
-}
-
-/** What the agent's profile switches on, as the relay last said. */
-function featuresOf({ tokens, credentials }: Parts): Partial<RelayFeatures> | undefined {
-  return tokens.facts()?.features ?? credentials.current().features;
-}
-
-function sessionEnvironment({ options, scratch }: Parts): Record<string, string> {
+/** Why the agent's program cannot be started at all; undefined when it can. */
+function refusal(options: RunnerOptions): string | undefined {
   const environment = scrubbedEnvironment(options.environment);
-  return scratch === undefined ? environment : { ...environment, AGENT_RELAY_SCRATCH: scratch.path };
+  const plan = providers[options.provider].launch(
+    launchRequest(options, { session: noSession, environment }),
+  );
+  return plan.status === "refused" ? plan.reason : undefined;
 }
 
 /** Keeps the token alive and follows the feed, in the background, until the runner closes. */
-function follow(parts: Parts): void {
+function follow(parts: Parts, agent: AgentSession): void {
   const { closing, log, say } = { ...parts, ...parts.options };
   void parts.tokens.run(closing.signal);
   const { credentials, relay } = parts;
@@ -208,7 +169,7 @@ function follow(parts: Parts): void {
     log.error("The feed ended for good", { error });
     say(`the relay no longer accepts this runner: ${error instanceof Error ? error.message : String(error)}`);
   };
-  void followRelay(parts).catch(told);
+  void followRelay(parts, agent).catch(told);
   drainOthers(parts.options.home, log, closing.signal);
 }
 
@@ -221,11 +182,12 @@ function drainOthers(home: string, log: Log, signal: AbortSignal): void {
     .catch(failed);
 }
 
-async function followRelay(parts: Parts): Promise<void> {
+async function followRelay(parts: Parts, agent: AgentSession): Promise<void> {
   const { options, credentials, closing, outbox, tokens, directory, acknowledge } = parts;
   const onOpen = () => {
     outbox.kick();
     acknowledge.retry();
+    agent.relayBack();
     parts.endpoint?.upstreamListChanged();
     void refreshDirectory(parts);
   };
@@ -246,6 +208,7 @@ async function followRelay(parts: Parts): Promise<void> {
     if (event.type === "message") {
       directory.addMessage(event.message);
       acknowledge.handed(event.message.id);
+      agent.message(event.message);
     }
     if (event.type !== "changed") continue;
     if (event.subject === "agents") void refreshDirectory(parts);
@@ -269,9 +232,13 @@ async function endPredecessor(folder: string, log: Log): Promise<void> {
   log.info("Looked for an agent left behind by an earlier runner", { pid: info.child.pid, end });
 }
 
-async function closeAll(parts: Parts, control: ControlServer): Promise<{ left: number; folder: string }> {
+async function closeAll(
+  parts: Parts,
+  agent: AgentSession,
+  control: ControlServer,
+): Promise<{ left: number; folder: string }> {
   const { outbox, folder, closing, endpoint } = parts;
-  await outbox.flush(limits.pumpFlushMs);
+  await Promise.all([outbox.flush(limits.pumpFlushMs), agent.ended.then((end) => agent.close(end))]);
   await endpoint?.close();
   control.close();
   closing.abort();

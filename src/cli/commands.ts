@@ -4,6 +4,7 @@ import { homeOf, wholeNumber } from "./context.ts";
 import { addIdentity } from "./identity-commands.ts";
 import { addMessages } from "./message-commands.ts";
 import { home, json, logLevel, port, printer, relay, tokenFile } from "./options.ts";
+import { addOversight } from "./oversight-commands.ts";
 import { addService } from "./service-commands.ts";
 
 /** What the option parser has to say, as one line. */
@@ -26,6 +27,7 @@ export function addCommands(program: Command, version: string, setExit: SetExit)
   addService(program, setExit);
   addOutbox(program, setExit);
   addIdentity(program);
+  addOversight(program);
   for (const command of [program, ...program.commands, ...program.commands.flatMap((c) => c.commands)]) {
     command.exitOverride();
     command.configureOutput({
@@ -76,6 +78,12 @@ function addRunning(program: Command, version: string, setExit: SetExit): void {
     .addOption(home())
     .option("--profile <name>", "profile of an agent that is enrolled now; an agent keeps its own without it")
     .option("--takeover", "take the name over from the runner that holds it")
+    .option(
+      "--headless",
+      "without a terminal: its input is messages, and --task; it is started again when it crashes",
+    )
+    .option("--task <text>", "what a headless agent does first; - reads it from standard input")
+    .option("--fresh", "begin a new conversation even when an earlier run was killed in the middle of one")
     .addOption(json())
     // The agent has the terminal: an outage, which it need not notice, is not written over it.
     .addOption(logLevel("error"))

@@ -1,5 +1,6 @@
 /** `agent-relay run`: one agent in the foreground, with its endpoint around it. Ends with the agent's exit code. */
 
+import { resolve } from "node:path";
 import { isProviderName, providerNames, type Runner, runnerExitCode, startRunner } from "../../runner.ts";
 import { agentNameRule, isAgentName } from "../../wire/id.ts";
 import { machineName, type RelayOptions, readTokenFile, relayUrlOf } from "../context.ts";
@@ -13,6 +14,9 @@ export type RunOptions = RelayOptions & {
   args: string[];
   takeover?: boolean;
   profile?: string;
+  headless?: boolean;
+  task?: string;
+  fresh?: boolean;
   logLevel: string;
   version: string;
 };
@@ -35,6 +39,7 @@ export async function run(options: RunOptions, print: Printer): Promise<number> 
       "Run exec: the command is missing, write it after --, such as: run exec --name a -- my-agent",
     );
   }
+  checkHeadless(options);
   // The agent owns standard output; what we say goes to standard error.
   const say = (line: string) => process.stderr.write(`agent-relay: ${line}\n`);
   let runner: Runner | undefined;
@@ -53,6 +58,11 @@ export async function run(options: RunOptions, print: Printer): Promise<number> 
     direct: ["0", "false", "off"].includes((process.env.AGENT_RELAY_MCP_PROXY ?? "").toLowerCase()),
     takeover: options.takeover === true,
     profile: options.profile,
+    headless: options.headless === true,
+    task: await taskOf(options),
+    fresh: options.fresh === true,
+    program: resolve(import.meta.dir, "..", "..", "..", "bin", "agent-relay"),
+    ...(options.headless === true ? { onTurn: (turn) => showTurn(turn, print) } : {}),
     enrolmentToken: () => enrolmentToken(options),
     log: stderrLog(options.logLevel),
     say,
@@ -62,6 +72,37 @@ export async function run(options: RunOptions, print: Printer): Promise<number> 
   const code = await finish(runner, say);
   release();
   return code;
+}
+
+/** What is wrong with how the agent is to be run: a program for a person needs a terminal, the others a task or none. */
+function checkHeadless({ provider, headless, task, args }: RunOptions): void {
+  if (headless !== true && task !== undefined)
+    throw new CliError("usage", "Read --task: it is only for --headless; at the terminal write it after --");
+  if (provider === "exec") {
+    if (headless === true)
+      throw new CliError("usage", "Read --headless: it is only for claude and codex; exec runs any command");
+    return;
+  }
+  const prints = args.some((arg) => ["-p", "--print", "exec", "--version", "--help"].includes(arg));
+  if (headless !== true && process.stdin.isTTY !== true && !prints)
+    throw new CliError(
+      "usage",
+      `Run ${provider}: standard input is not a terminal; run it at one, or give --headless and --task`,
+    );
+}
+
+/** The task from the command line, or from standard input for `-`. */
+async function taskOf({ task }: RunOptions): Promise<string | undefined> {
+  if (task !== "-") return task;
+  const text = (await Bun.stdin.text()).trim();
+  if (text === "") throw new CliError("usage", "Read --task: standard input is empty");
+  return text;
+}
+
+/** What a turn of a headless agent said, for the person or program that started it. */
+function showTurn(turn: { text: string; how: string; reason?: string | undefined }, print: Printer): void {
+  print.data({ event: "turn", ...turn });
+  print.line(turn.how === "completed" ? turn.text : `(turn ${turn.how}: ${turn.reason ?? ""}) ${turn.text}`);
 }
 
 async function finish(runner: Runner, say: (line: string) => void): Promise<number> {
