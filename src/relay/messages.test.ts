@@ -2,7 +2,10 @@
 import { describe, expect, test } from "bun:test";
 import { type EnrolledAgent, type RunningRelay, runningRelay } from "../../test/fixtures/running-relay.ts";
 import { connectWitness } from "../../test/fixtures/sdk-client.ts";
+import { realClock } from "../base/clock.ts";
+import { realRandom } from "../base/random.ts";
 import { limits } from "../limits.ts";
+import { followFeed } from "../sdk/feed.ts";
 import { RelayError } from "../wire/error.ts";
 
 const none = "00000000-0000-7000-8000-00000000dead";
@@ -219,3 +222,45 @@ test("names of channels are checked, and members of an unknown one are not found
   ]);
   expect(await relay.operator.leaveChannel({ channel: "#build" })).toEqual({ channel: "#build", left: true });
 });
+
+test("[P5.12] a feed that begins anew says of what was handed over before that it is redelivered", async () => {
+  await using relay = await runningRelay();
+  const { alice, bob } = await crew(relay);
+  const send = (body: string) => relay.client(alice.token).sendMessage({ to: "bob", body });
+  const ids = [await send("one"), await send("two"), await send("three")].map(({ messageId }) => messageId);
+  expect(await fed(relay, bob, 3)).toEqual([
+    ["one", false],
+    ["two", false],
+    ["three", false],
+  ]);
+  await bob.runner.reportReceipts({ agent: "bob", stage: "handed", messageIds: ids.slice(0, 2) });
+  await bob.runner.acknowledgeInbox({ agent: "bob", seq: 1 });
+  expect(await fed(relay, bob, 2)).toEqual([
+    ["two", true],
+    ["three", false],
+  ]);
+});
+
+/** The first messages of a new feed without a cursor: text, and whether it says that it was there before. */
+async function fed(
+  relay: RunningRelay,
+  { runnerToken }: EnrolledAgent,
+  count: number,
+): Promise<[string, boolean][]> {
+  const ending = new AbortController();
+  const seen: [string, boolean][] = [];
+  const feed = followFeed({
+    url: relay.server.url,
+    token: () => runnerToken,
+    clock: realClock,
+    random: realRandom,
+    signal: ending.signal,
+  });
+  for await (const { event } of feed) {
+    if (event.type !== "message") continue;
+    seen.push([event.message.body, event.message.redelivered === true]);
+    if (seen.length === count) break;
+  }
+  ending.abort();
+  return seen;
+}
