@@ -2,11 +2,10 @@
 import { describe, expect, test } from "bun:test";
 import { type EnrolledAgent, type RunningRelay, runningRelay } from "../../test/fixtures/running-relay.ts";
 import { connectWitness } from "../../test/fixtures/sdk-client.ts";
-import { realClock } from "../base/clock.ts";
-import { realRandom } from "../base/random.ts";
 import { limits } from "../limits.ts";
-import { followFeed } from "../sdk/feed.ts";
+import { feedPath } from "../wire/api.ts";
 import { RelayError } from "../wire/error.ts";
+import { feedEventSchema } from "../wire/feed.ts";
 
 const none = "00000000-0000-7000-8000-00000000dead";
 
@@ -247,20 +246,17 @@ async function fed(
   { runnerToken }: EnrolledAgent,
   count: number,
 ): Promise<[string, boolean][]> {
-  const ending = new AbortController();
-  const seen: [string, boolean][] = [];
-  const feed = followFeed({
-    url: relay.server.url,
-    token: () => runnerToken,
-    clock: realClock,
-    random: realRandom,
-    signal: ending.signal,
-  });
-  for await (const { event } of feed) {
-    if (event.type !== "message") continue;
-    seen.push([event.message.body, event.message.redelivered === true]);
-    if (seen.length === count) break;
+  const headers = { Authorization: `Bearer ${runnerToken}` };
+  const response = await fetch(`${relay.server.url}${feedPath}`, { headers });
+  if (response.body === null) throw new Error("The feed has no body");
+  let text = "";
+  for await (const part of response.body.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    if (text.split('"type":"message"').length > count && text.endsWith("\n\n")) break;
   }
-  ending.abort();
-  return seen;
+  const events = text.split("\n").filter((line) => line.startsWith("data: "));
+  return events
+    .map((line) => feedEventSchema.parse(JSON.parse(line.slice(6))))
+    .flatMap((event) => (event.type === "message" ? [event.message] : []))
+    .map(({ body, redelivered }) => [body, redelivered === true]);
 }
