@@ -8,6 +8,7 @@ import type { Notice } from "../wire/receipt.ts";
 import type { Deliverer, LocalOutcome, Outbox, RecordDetail, RecordView, WriteCall } from "../wire/write.ts";
 import type { Directory } from "./draft.ts";
 import type { OutboxMetrics } from "./metrics.ts";
+import type { RecordEvent, RecordLife } from "./record.ts";
 import type { Damage, RetryReply } from "./rows.ts";
 
 export type OutboxOptions = Directory & {
@@ -25,7 +26,12 @@ export type OutboxOptions = Directory & {
   deliverer: Deliverer | ((storeId: StoreId) => Deliverer);
   /** Why a call must not be stored, `code: words`; undefined when it may. Saves the agent a late rejection. */
   validate?: ((call: WriteCall) => string | undefined) | undefined;
+  /** Hears of every step a record takes, before what follows from it is done. */
+  observe?: ((step: ObservedStep) => void) | undefined;
 };
+
+/** A life, what happened, and the life after it. */
+export type ObservedStep = { before: RecordLife; event: RecordEvent; after: RecordLife };
 
 /** An open outbox, for the proxy and for its owner. */
 export type OutboxHandle = Outbox & {

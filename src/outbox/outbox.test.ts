@@ -383,6 +383,7 @@ test("P2: what was under way when the outbox closed goes out again under the sam
   ];
   const first = await open(relay, dir);
   const { receipt } = await first.write(call("a"), 20);
+  await until("the attempt", () => relay.deliveries.length === 1);
   await first.close();
   const second = await open(relay, dir);
   expect(await second.drained(2_000)).toBe(true);

@@ -242,6 +242,7 @@ class OpenOutbox implements OutboxHandle {
       this.#waiters.release();
       this.#drains.release();
       await this.#pump.close();
+      await this.#recovery.close();
       await this.#store.close();
     })();
     return this.#closed;
@@ -277,6 +278,7 @@ class OpenOutbox implements OutboxHandle {
   /** Takes a record through its machine, stores what follows, answers who waits. */
   #apply(entry: Entry, event: RecordEvent, result?: NeutralResult): void {
     const { life, effects } = step(entry.life, event, this.#options.limits);
+    this.#options.observe?.({ before: entry.life, event, after: life });
     entry.life = life;
     const { id } = entry;
     if (life.state === "queued" || life.state === "sending") {

@@ -37,6 +37,7 @@ export class Recovery {
   #discard: string[] = [];
   #lastId: number;
   #damaged: string | undefined;
+  #reopening: Promise<void> = Promise.resolve();
 
   constructor(parts: RecoveryParts, lastId: number) {
     this.#parts = parts;
@@ -71,7 +72,20 @@ export class Recovery {
     this.#damaged = error.message;
     hold(true);
     release();
-    void this.#reopen();
+    this.#reopening = this.#reopen();
+  }
+
+  /**
+   * Before the store is closed: what was refused may be in a file that failed, and leaves it now, so that the next
+   * process does not send it. A file that cannot be opened keeps it.
+   */
+  async close(): Promise<void> {
+    await this.#reopening;
+    if (this.#discard.length === 0 || this.#damaged === undefined) return;
+    const { log, store } = this.#parts;
+    await store
+      .load({ afterId: this.#lastId, keys: this.#discard })
+      .catch((error: unknown) => log.error("Refused writes stay in the outbox file", { error }));
   }
 
   async #reopen(): Promise<void> {

@@ -1,5 +1,6 @@
 /** What the parts of a simulated world share, and how a planted bug changes the model of it. */
 import type { Limits } from "../../src/limits.ts";
+import type { ObservedStep } from "../../src/outbox/handle.ts";
 import type { Deliverer } from "../../src/wire/write.ts";
 import type { Chance } from "./chance.ts";
 import type { SimClock } from "./clock.ts";
@@ -32,4 +33,6 @@ export type Parts = {
   readonly patch: Patch;
   /** How long a call waits for its outcome, ms. */
   readonly writeWaitMs: number;
+  /** Hears of every step that the product takes a record through. */
+  observe(step: ObservedStep): void;
 };

@@ -9,14 +9,14 @@ import {
   type RecordEvent,
   type RecordLife,
   recordEventTypes,
-  type step,
+  step,
 } from "../../src/outbox/record.ts";
 import type { Coverage } from "./coverage.ts";
 
-type Means = { step: typeof step; limits: Limits; coverage: Coverage };
+type Means = { limits: Limits; coverage: Coverage };
 
 /** What is wrong with the answers; nothing when the machine keeps its word. */
-export function probe(life: RecordLife, { step, limits, coverage }: Means): string[] {
+export function probe(life: RecordLife, { limits, coverage }: Means): string[] {
   return recordEventTypes.flatMap((type) => {
     coverage.probe(life.state, type);
     const event = { type, code: undefined, detail: "probe", sent: "unknown", now: 0 } as RecordEvent;

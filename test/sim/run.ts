@@ -3,9 +3,11 @@
  * @example tools/bun test/sim/run.ts --seed 42 --ops 60 --trace
  */
 import { parseArgs } from "node:util";
-import { tapRecords } from "./tap.ts";
+import { bugs } from "./bugs.ts";
+import { reportOf } from "./report.ts";
+import { runWorlds, worldsFolder } from "./sums.ts";
+import { runWorld } from "./world.ts";
 
-tapRecords();
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
@@ -16,10 +18,6 @@ const { values } = parseArgs({
     json: { type: "boolean", default: false },
   },
 });
-const { bugs } = await import("./bugs.ts");
-const { reportOf } = await import("./report.ts");
-const { runWorlds, worldsFolder } = await import("./sums.ts");
-const { runWorld } = await import("./world.ts");
 
 const bug = Object.entries(bugs).find(([name]) => name === values.bug)?.[1];
 if (values.bug !== undefined && bug === undefined)

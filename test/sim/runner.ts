@@ -4,6 +4,7 @@
  */
 import { silentLog } from "../../src/base/log.ts";
 import { type OutboxHandle, openOutbox } from "../../src/outbox/outbox.ts";
+import { newLife, step } from "../../src/outbox/record.ts";
 import { type Client, createClient } from "../../src/sdk/client.ts";
 import { relayDeliverer } from "../../src/sdk/deliverer.ts";
 import type { StoreId } from "../../src/wire/id.ts";
@@ -102,12 +103,18 @@ export class Runner {
         clock: own,
         random: this.#chance,
         log: silentLog,
+        observe: (step) => this.#parts.observe(step),
         deliverer: (storeId) => this.#deliverer(storeId),
       }),
     );
     opening.then(
       (outbox) => {
-        if (life.alive) this.outbox = outbox;
+        if (!life.alive) return;
+        this.outbox = outbox;
+        // The store takes its records through this step, in its own thread.
+        const before = { ...newLife, state: "sending" as const };
+        const event = { type: "reopened" as const };
+        this.#parts.observe({ before, event, after: step(before, event, limits).life });
       },
       (error: unknown) => {
         if (life.alive) ledger.broke("stuck", `${this.name} cannot open its store: ${error}`);

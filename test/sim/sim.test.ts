@@ -4,14 +4,12 @@
  */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { bugs } from "./bugs.ts";
 import { failureCells, machineCells, missing, walkedCells } from "./coverage.ts";
-import { tapRecords } from "./tap.ts";
+import { reportOf } from "./report.ts";
+import { addSums, commandOf, noSums, runWorlds, worldsFolder } from "./sums.ts";
+import { runWorld } from "./world.ts";
 
-tapRecords();
-const { bugs } = await import("./bugs.ts");
-const { reportOf } = await import("./report.ts");
-const { addSums, commandOf, noSums, runWorlds, worldsFolder } = await import("./sums.ts");
-const { runWorld } = await import("./world.ts");
 type Sums = Awaited<ReturnType<typeof runWorlds>>;
 type Bug = (typeof bugs)[keyof typeof bugs];
 

@@ -17,7 +17,6 @@ import { probe } from "./probe.ts";
 import { SimRelay } from "./relay.ts";
 import { Runner } from "./runner.ts";
 import { settle } from "./settle.ts";
-import { watchRecords } from "./tap.ts";
 import { badDisk, badNetwork, type Climate, climateOf, goodDisk, type Happening, next } from "./weather.ts";
 
 export type WorldOptions = {
@@ -49,16 +48,9 @@ const agentNames = ["ann", "bob", "cid"] as const;
 export async function runWorld(options: WorldOptions): Promise<WorldResult> {
   const folder = mkdtempSync(join(options.folder, `world-${options.seed}-`));
   const world = new World(options, folder);
-  const { limits, coverage, ledger } = world.parts;
-  const stopWatching = watchRecords((life, event, step) => {
-    coverage.cell(life.state, event.type);
-    for (const wrong of probe(step(life, event, limits).life, { step, limits, coverage }))
-      ledger.broke("lie", wrong);
-  });
   try {
     return await world.run();
   } finally {
-    stopWatching();
     world.close();
     rmSync(folder, { recursive: true, force: true });
   }
@@ -89,6 +81,10 @@ class World {
       ...{ seed, folder, clock, ledger, coverage, relay, network, patch, limits },
       disk: { ...goodDisk },
       writeWaitMs: 1_500,
+      observe: ({ before, event, after }) => {
+        coverage.cell(before.state, event.type);
+        for (const wrong of probe(after, { limits, coverage })) ledger.broke("lie", wrong);
+      },
     };
     for (const name of agentNames) this.#join(name, name);
   }
