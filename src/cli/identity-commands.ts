@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { features, type Scope, scopesOf } from "../wire/scope.ts";
 import { wholeNumber } from "./context.ts";
 import { home, json, printer, relay, tokenFile } from "./options.ts";
+import { addQuarantine } from "./oversight-commands.ts";
 
 const common = (command: Command) =>
   command.addOption(relay()).addOption(tokenFile()).addOption(home()).addOption(json());
@@ -21,6 +22,7 @@ export function addIdentity(program: Command): void {
 function addAgents(program: Command): void {
   const agents = common(program.command("agents").description("the agents at the relay"));
   agents.action(async (o) => (await import("./commands/agents.ts")).agents(o, printer(o)));
+  addQuarantine(agents);
   agents
     .command("rm")
     .description("remove an agent: its name is free, its tokens end, what it has not sent comes back")

@@ -1,5 +1,6 @@
 /** `agent-relay agents`: who is at the relay; removing one, giving one another profile. */
 import { realClock } from "../../base/clock.ts";
+import type { OperationReply } from "../../wire/api.ts";
 import { operatorClient, type RelayOptions } from "../context.ts";
 import { ageText, type Printer } from "../print.ts";
 
@@ -31,7 +32,18 @@ export async function agentProfile(
   print.line(`Agent ${agent.name} has the profile ${agent.profile}`);
 }
 
-function stateOf(agent: { online: boolean; lastSeenAt?: string | undefined }): string {
+function stateOf(agent: OperationReply<"listAgents">["agents"][number]): string {
+  const stopped = agent.quarantined === undefined ? "" : ", quarantined";
+  return `${presenceText(agent)}${stopped}`;
+}
+
+function presenceText(agent: OperationReply<"listAgents">["agents"][number]): string {
+  const { presence } = agent;
+  if (presence !== undefined && presence.state !== "offline") {
+    const since =
+      presence.since === undefined ? "" : ` for ${ageText(realClock.now() - Date.parse(presence.since))}`;
+    return `${presence.state.replace("_", " for ")}${since}`;
+  }
   if (agent.online) return "online";
   return agent.lastSeenAt === undefined
     ? "never seen"
