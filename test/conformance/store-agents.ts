@@ -132,7 +132,9 @@ export const agentPromises: Promises = {
     const { agent, token, child } = await holder(world);
     const bob = await world.agent("bob");
     await world.apply(agent, world.write({ to: "bob", body: "from the first" }));
+    await world.store.joinChannel("#alone", agent.id, start);
     const removed = await world.store.removeAgent("ada", start + 1);
+    expect(await world.store.listChannels()).toEqual([]);
     expect(removed?.agent.id).toBe(agent.id);
     expect(removed?.revoked.toSorted()).toEqual([token.id, child.id].toSorted());
     expect(await world.store.findToken(token.hash, start)).toMatchObject({

@@ -30,6 +30,9 @@ ALTER TABLE tokens ADD COLUMN grants TEXT;
 -- Hash of the runtime token that replaced this one.
 ALTER TABLE tokens ADD COLUMN successor TEXT;
 
+DROP INDEX tokens_held;
+CREATE INDEX tokens_of_agent ON tokens (agent_id) WHERE revoked_at IS NULL;
+
 -- Secrets that were swapped for another. One that comes back with a different successor was stolen or copied.
 CREATE TABLE used_secrets (
   hash TEXT PRIMARY KEY,
@@ -40,3 +43,9 @@ CREATE TABLE used_secrets (
   valid_until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX used_secrets_of_token ON used_secrets (token_id, used_at);
+
+-- Operators and runners hold all that their kind may hold; there is more of it now.
+UPDATE tokens SET scopes = '["message:send","message:read","message:broadcast","agent:read","inbox:read-any","feed:read","runner:enrol","token:admin","agent:admin","profile:admin","audit:read","backup:make","metrics:read"]'
+  WHERE kind = 'operator';
+UPDATE tokens SET scopes = '["agent:read","inbox:read","receipt:write","presence:write","insight:write","feed:read","lane:deliver","token:mint"]'
+  WHERE kind = 'runner';

@@ -74,17 +74,19 @@ function leaseStatements(database: Database) {
     `UPDATE agents SET removed_at = ?2, name = name || ' (removed ' || substr(id, -12) || ')', holder_id = NULL,
        lease_until = NULL WHERE id = ?1`,
   );
-  const leaveAll = database.prepare("DELETE FROM channel_members WHERE agent_id = ?1");
-  const endEmpty = database.prepare(
-    "DELETE FROM channels WHERE NOT EXISTS (SELECT 1 FROM channel_members WHERE channel = channels.name)",
+  const memberOf = database.prepare<{ channel: string }, [string]>(
+    "DELETE FROM channel_members WHERE agent_id = ?1 RETURNING channel",
   );
-  return { holder, give, displace, children, ofAgent, remove, leaveAll, endEmpty };
+  const endEmpty = database.prepare(
+    "DELETE FROM channels WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM channel_members WHERE channel = ?1)",
+  );
+  return { holder, give, displace, children, ofAgent, remove, memberOf, endEmpty };
 }
 
 /** The verbs about agents. Every call belongs inside a transaction. */
 export function agentVerbs(database: Database, tokens: TokenVerbs) {
   const { byName, byId, all, insert, assign, seen, profileThere } = agentStatements(database);
-  const { ofAgent, remove, leaveAll, endEmpty } = leaseStatements(database);
+  const { ofAgent, remove, memberOf, endEmpty } = leaseStatements(database);
   const agentByName = (name: string) => optional(byName.get(name));
   const agentById = (id: AgentId) => optional(byId.get(id));
 
@@ -106,8 +108,7 @@ export function agentVerbs(database: Database, tokens: TokenVerbs) {
       const agent = agentByName(name);
       if (agent === undefined || agent.kind === "operator") return undefined;
       const revoked = ofAgent.all(agent.id).flatMap(({ id }) => tokens.revoke(id, now));
-      leaveAll.run(agent.id);
-      endEmpty.run();
+      for (const { channel } of memberOf.all(agent.id)) endEmpty.run(channel);
       remove.run(agent.id, now);
       return { agent, revoked };
     },

@@ -213,7 +213,7 @@ CREATE INDEX tokens_by_parent ON tokens (parent_id) WHERE parent_id IS NOT NULL;
 
 CREATE INDEX tokens_ending ON tokens (expires_at) WHERE kind = 'agent';
 
-CREATE INDEX tokens_held ON tokens (agent_id) WHERE kind = 'runner' AND revoked_at IS NULL;
+CREATE INDEX tokens_of_agent ON tokens (agent_id) WHERE revoked_at IS NULL;
 
 CREATE INDEX used_secrets_of_token ON used_secrets (token_id, used_at);
 
