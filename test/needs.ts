@@ -15,8 +15,21 @@ export type Tester = (name: string, body: Body, options?: number) => void;
 /** What the tests need besides programs. */
 const capabilities = {
   proc: { present: () => existsSync("/proc/self/environ"), otherwise: "this system has no /proc" },
+  "mount namespaces": {
+    present: () => canMount(),
+    otherwise:
+      "a process cannot mount a tmpfs in a namespace of its own (`unshare --mount` as root; a container needs CAP_SYS_ADMIN)",
+  },
   root: { present: () => process.getuid?.() === 0, otherwise: "the tests do not run as root" },
 } as const;
+
+/** Tried, because being root is not enough in a container. */
+function canMount(): boolean {
+  if (Bun.which("unshare") === null) return false;
+  const script = "mount -t tmpfs -o size=1m tmpfs /mnt";
+  return Bun.spawnSync(["unshare", "--mount", "sh", "-c", script], { stdio: ["ignore", "ignore", "ignore"] })
+    .success;
+}
 
 /** Something a test may need: a capability, or else a program by its name. */
 export type Need = keyof typeof capabilities | (string & {});

@@ -26,7 +26,12 @@ function refusals(lane: RigLane): Record<string, number> {
 
 const padding = "x".repeat(4_000);
 
-needs("unshare", "mount", "root")(
+needs(
+  "unshare",
+  "mount",
+  "root",
+  "mount namespaces",
+)(
   "T11: [P2.12] a full disk refuses new writes, keeps and delivers the old ones, and takes writes again when there is room",
   async () => {
     await using rig = await Rig.open();

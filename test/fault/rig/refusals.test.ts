@@ -3,6 +3,8 @@
  * back to the agent as one notice, and nothing behind it is held up.
  */
 import { describe, expect, test } from "bun:test";
+import { realRandom } from "../../../src/base/random.ts";
+import { tokenHash, tokenText } from "../../../src/wire/token.ts";
 import { found, words } from "./checker.ts";
 import { writeMany, writeOf } from "./drive.ts";
 import { report } from "./figures.ts";
@@ -128,6 +130,50 @@ describe("T15: a token that ends in an outage", () => {
       expect(committed).toHaveLength(1);
       expect(found(verdict)).toEqual({});
       expect(verdict.committed).toBe(1 + sizeOf("T15"));
+    },
+    limitMs,
+  );
+
+  test(
+    "rotated: what waits goes out under the old secret in its grace, what comes later under the new one",
+    async () => {
+      const successor = tokenText("runner", realRandom.bytes(32));
+      const { rig, lane } = await outage(async (world, own) => {
+        const secret = own.who.runnerToken;
+        await world.client(secret).renewToken({ secret, successorHash: tokenHash(successor) });
+      });
+      await using world = rig;
+      await lane.until("nothing waits", ({ depth }) => depth === 0);
+      await lane.process?.stop();
+      Object.assign(lane.who, { runnerToken: successor });
+      await lane.start();
+      await lane.agent.write(writeOf(lane, 2_000_000));
+      const verdict = await world.judge();
+      report("T15", "token rotated in an outage", { figures: {}, verdict });
+      expect(found(verdict)).toEqual({});
+      expect(verdict.committed).toBe(2 + sizeOf("T15"));
+    },
+    limitMs,
+  );
+
+  test(
+    "its agent's scopes reduced: each write that waits comes back as one notice, and none takes effect",
+    async () => {
+      const { rig, lane } = await outage(async (world, own) => {
+        await world.operator.setProfile({ name: "quiet", scopes: ["message:read", "agent:read"] });
+        await world.operator.assignProfile({ agent: own.name, profile: "quiet" });
+      });
+      await using world = rig;
+      await lane.until("nothing waits", ({ depth }) => depth === 0);
+      await lane.settle(20_000);
+      const notices = linesOf(readLedger(lane.ledgerFile), "notice").filter(
+        ({ reason }) => reason === "rejected",
+      );
+      const verdict = await world.judge();
+      report("T15", "scopes reduced in an outage", { figures: { refused: notices.length }, verdict });
+      expect(words(verdict)).toEqual([]);
+      expect(new Set(notices.map(({ messageId }) => messageId)).size).toBe(sizeOf("T15"));
+      expect(verdict.committed).toBe(1);
     },
     limitMs,
   );
