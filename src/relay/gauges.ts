@@ -1,35 +1,6 @@
-/** What the relay is at this moment, as figures. Counts over whole tables are asked sparingly. */
-import { limits } from "../limits.ts";
-import type { StoreCounts } from "../store/store.ts";
+/** What the relay is at this moment, as figures. */
 import type { Gauge } from "./metrics.ts";
 import type { Relay } from "./relay.ts";
-
-/** The counts of a store. */
-export type KeptCounts = () => Promise<StoreCounts>;
-
-/**
- * Counts that cannot keep the store from its work: questions that come together share one answer, and one that took
- * long is kept for a multiple of what it took.
- */
-export function keptCounts(ask: () => Promise<StoreCounts>, monotonic: () => number): KeptCounts {
-  let asked: Promise<StoreCounts> | undefined;
-  let until = Number.POSITIVE_INFINITY;
-  return () => {
-    if (asked !== undefined && monotonic() < until) return asked;
-    const begun = monotonic();
-    const asking = ask();
-    asked = asking;
-    until = Number.POSITIVE_INFINITY;
-    const done = () => {
-      const took = monotonic() - begun;
-      until = took < limits.countsFastMs ? 0 : monotonic() + took * limits.countsKeptTimes;
-    };
-    asking.then(done, () => {
-      until = 0;
-    });
-    return asking;
-  };
-}
 
 /** All gauges of the relay. */
 export async function gaugesOf(relay: Relay): Promise<Gauge[]> {

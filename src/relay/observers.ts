@@ -4,7 +4,7 @@ import type { Log } from "../base/log.ts";
 import type { RelayStore } from "../store/store.ts";
 import { createAudit } from "./audit.ts";
 import { createBackups } from "./backup.ts";
-import { keptCounts } from "./gauges.ts";
+import { keptCounts } from "./counts.ts";
 import { createMetrics } from "./metrics.ts";
 import { createRefusals } from "./refusals.ts";
 import type { Relay } from "./relay.ts";

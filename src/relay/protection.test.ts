@@ -5,7 +5,7 @@ import { VirtualClock } from "../base/clock.ts";
 import { createLog } from "../base/log.ts";
 import { limits } from "../limits.ts";
 import { readJson } from "./body.ts";
-import { keptCounts } from "./gauges.ts";
+import { keptCounts } from "./counts.ts";
 import { createMetrics } from "./metrics.ts";
 import { inTime } from "./time.ts";
 

@@ -1,12 +1,7 @@
 /** How often a token may ask, in the bucket and over HTTP. */
 import { expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { runningRelay } from "../../test/fixtures/running-relay.ts";
 import { VirtualClock } from "../base/clock.ts";
-import { silentLog } from "../base/log.ts";
-import { createClient } from "../sdk/client.ts";
-import { startServer } from "../server.ts";
 import { asId, type TokenId } from "../wire/id.ts";
 import { createRates } from "./rates.ts";
 
@@ -34,28 +29,16 @@ test("S18: tokens do not take from each other, and no more buckets are kept than
   expect([rates.take(token("c")), rates.take(token("a"))]).toEqual([1_000, 0]);
 });
 
-test("S18: over HTTP a token that asks too often is told when to come back; another one is not affected", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "rates-"));
-  const server = await startServer({
-    home: join(folder, "home"),
-    port: 0,
-    log: silentLog,
-    version: "0.0.0",
-    requestRate: { perSecond: 1, burst: 3 },
-  });
-  try {
-    const secret = readFileSync(server.operatorTokenFile, "utf8").trim();
-    const ask = () =>
-      fetch(`${server.url}/api/v1/status`, { headers: { Authorization: `Bearer ${secret}` } });
-    const answers = [await ask(), await ask(), await ask(), await ask()];
-    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 429]);
-    const refused = answers[3];
-    expect(refused?.headers.get("retry-after")).toBe("1");
-    expect(await refused?.json()).toMatchObject({ code: "rate_limited", status: 429 });
-    const other = createClient({ url: server.url, token: () => undefined });
-    expect((await other.getRelay({})).product).toBe("agent-relay");
-  } finally {
-    await server.close();
-    rmSync(folder, { recursive: true, force: true });
-  }
+test("[C.25] S18: over HTTP a token that asks too often is told when to come back; another one is not affected", async () => {
+  await using relay = await runningRelay({ requestRate: { perSecond: 1, burst: 3 } });
+  const ask = () =>
+    fetch(`${relay.server.url}/api/v1/status`, {
+      headers: { Authorization: `Bearer ${relay.operatorToken}` },
+    });
+  const answers = [await ask(), await ask(), await ask(), await ask()];
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 429]);
+  const refused = answers[3];
+  expect(refused?.headers.get("retry-after")).toBe("1");
+  expect(await refused?.json()).toMatchObject({ code: "rate_limited", status: 429 });
+  expect((await relay.client(undefined).getRelay({})).product).toBe("agent-relay");
 });

@@ -6,7 +6,7 @@ import type { RelayStore } from "../store/store.ts";
 import type { Access } from "./access.ts";
 import type { Audit } from "./audit.ts";
 import type { Backups } from "./backup.ts";
-import type { KeptCounts } from "./gauges.ts";
+import type { KeptCounts } from "./counts.ts";
 import type { Hub } from "./hub.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ObligationTimer } from "./obligation-timer.ts";

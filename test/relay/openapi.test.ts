@@ -1,9 +1,9 @@
 /** The description of the HTTP API: valid by somebody else's rules, complete, and the one that is served. */
 import { expect, test } from "bun:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
-import { runningRelay } from "../../test/fixtures/running-relay.ts";
-import { type OperationRow, openApiPath, operationTable } from "../wire/api.ts";
-import { openApiDocument } from "./openapi.ts";
+import { openApiDocument } from "../../src/relay/openapi.ts";
+import { type OperationRow, openApiPath, operationTable } from "../../src/wire/api.ts";
+import { runningRelay } from "../fixtures/running-relay.ts";
 
 type Described = {
   operationId: string;

@@ -4,11 +4,11 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { testPem } from "./base/http/scripted-server.ts";
-import { silentLog } from "./base/log.ts";
-import { startRunner } from "./runner.ts";
-import { createClient } from "./sdk/client.ts";
-import { type RelayServer, type ServerOptions, startServer } from "./server.ts";
+import { testPem } from "../../src/base/http/scripted-server.ts";
+import { silentLog } from "../../src/base/log.ts";
+import { startRunner } from "../../src/runner.ts";
+import { createClient } from "../../src/sdk/client.ts";
+import { type RelayServer, type ServerOptions, startServer } from "../../src/server.ts";
 
 const tls = { cert: testPem("right.pem"), key: testPem("right.key") };
 const ca = testPem("ca.pem");
@@ -117,7 +117,7 @@ test("S2: metrics need a token once others can reach the relay", async () => {
 
 test("[C.22] a runner works over TLS: enrolment, an agent's write through proxy and outbox, the feed", async () => {
   using home = newHome();
-  copyFileSync(join(import.meta.dir, "../test/fixtures/http/ca.pem"), join(home.path, "ca.pem"));
+  copyFileSync(join(import.meta.dir, "../fixtures/http/ca.pem"), join(home.path, "ca.pem"));
   await using relay = await started(home.path, { tls });
   const operator = createClient({ url: relay.server.url, token: () => relay.token, ca });
   const said: string[] = [];
@@ -128,7 +128,7 @@ test("[C.22] a runner works over TLS: enrolment, an agent's write through proxy 
     machine: "test",
     version: "0.0.0",
     provider: "exec",
-    args: [process.execPath, join(import.meta.dir, "../test/fixtures/agents/sends-once.ts")],
+    args: [process.execPath, join(import.meta.dir, "../fixtures/agents/sends-once.ts")],
     cwd: home.path,
     environment: { PATH: process.env.PATH ?? "" },
     terminal: false,

@@ -16,13 +16,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type RunningRelay, runningRelay } from "../test/fixtures/running-relay.ts";
-import { realClock, VirtualClock } from "./base/clock.ts";
-import { seededRandom } from "./base/random.ts";
-import { type FeedItem, followFeed } from "./sdk/feed.ts";
-import { databaseOf, inspectBackup, restoreHome } from "./server.ts";
-import { openSqliteStore } from "./store/sqlite.ts";
-import { checkAudit } from "./wire/audit.ts";
+import { realClock, VirtualClock } from "../../src/base/clock.ts";
+import { seededRandom } from "../../src/base/random.ts";
+import { type FeedItem, followFeed } from "../../src/sdk/feed.ts";
+import { databaseOf, inspectBackup, restoreHome } from "../../src/server.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { checkAudit } from "../../src/wire/audit.ts";
+import { type RunningRelay, runningRelay } from "../fixtures/running-relay.ts";
 
 const later = 1_900_000_000_000;
 
