@@ -1,9 +1,9 @@
 /** Replies that are owed, as agents are told of them, and what follows from writes that open or close them. */
 import { limits } from "../limits.ts";
-import { stepAt } from "../store/obligations.ts";
 import type { ObligationChange, OpenObligation } from "../store/store.ts";
 import type { AgentId } from "../wire/id.ts";
 import { type Obligation, type ObligationState, type Reminder, reminderNotes } from "../wire/obligation.ts";
+import { stepAt } from "../wire/obligation-steps.ts";
 import type { Principal } from "./access.ts";
 import { type Relay, timeText } from "./relay.ts";
 

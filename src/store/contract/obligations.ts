@@ -1,8 +1,8 @@
 /** Obligations, presence, quarantine and insights in the relay's memory. The rules of all verbs are in store.ts. */
 import type { AgentId, MessageId, ThreadId } from "../../wire/id.ts";
 import type { Insight, InsightKind } from "../../wire/insight.ts";
+import type { ObligationStep } from "../../wire/obligation-steps.ts";
 import type { ReportedState } from "../../wire/presence.ts";
-import type { ObligationStep } from "../obligations.ts";
 import type { WriteBatch, WriteBatchResult } from "./messages.ts";
 
 /** Both sides of a reply that is owed. */

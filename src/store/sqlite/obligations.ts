@@ -2,7 +2,7 @@
 import type { Database } from "bun:sqlite";
 import { limits } from "../../limits.ts";
 import type { AgentId, MessageId } from "../../wire/id.ts";
-import { type ObligationStep, stepAt } from "../obligations.ts";
+import { type ObligationStep, stepAt } from "../../wire/obligation-steps.ts";
 import type { NewMessage, Recipient } from "../rules.ts";
 import type {
   DeclineResult,

@@ -1,6 +1,6 @@
 /** When the steps of an obligation come. */
 import { expect, test } from "bun:test";
-import { stepAt } from "./obligations.ts";
+import { stepAt } from "./obligation-steps.ts";
 
 const minute = 60_000;
 const openedAt = 1_800_000_000_000;

@@ -1,5 +1,5 @@
 /**
- * When something happens about a reply that is owed: pure decisions that every twin of the store shares. The debtor
+ * When something happens about a reply that is owed: pure decisions for the relay and every twin of its store. The debtor
  * is reminded twice, then both sides hear that the reply is overdue; it stays owed until it comes or is declined.
  */
 import { limits } from "../limits.ts";
