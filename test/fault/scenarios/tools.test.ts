@@ -77,7 +77,7 @@ describe("6: an outage makes tools/list fail or empty", () => {
 });
 
 const all = toolDefinitions(scopesOf("agent")).map(({ name }) => name);
-const few = ["relay_list_agents"];
+const few = ["relay_list_channels", "relay_list_agents"];
 type Step = { relay: "up" | "down"; token: "agent" | "runner"; shown: string[] };
 const steps: readonly Step[] = [
   { relay: "up", token: "agent", shown: all },
@@ -90,7 +90,7 @@ const steps: readonly Step[] = [
   { relay: "down", token: "agent", shown: all },
 ];
 
-/** An endpoint before a real relay, with the tokens of an agent (all scopes) and its runner (of those, one). */
+/** An endpoint before a real relay, with the tokens of an agent (all scopes) and its runner (of those, two). */
 async function relayed(stage: Stage) {
   const relay = await runningRelay();
   stage.own(() => relay[Symbol.asyncDispose]());
