@@ -108,6 +108,7 @@ export const requirements: readonly Requirement[] = [
     "A change of a profile holds at once at the relay, and narrows what the agent is shown in its open stream within 5 seconds",
   ),
   kept("P3.10", "A look back or a search shows an agent only what it has sent or got"),
+  kept("P3.11", "Every tool and operation is denied without its scope, to every kind of principal"),
 
   kept("P4.1", "The relay token is in no child's environment or argv"),
   kept("P4.2", "The relay token is in no log and no file but its own 0600 file"),
@@ -196,4 +197,8 @@ export const requirements: readonly Requirement[] = [
   ),
   kept("C.24", "One trace id leads from the agent's call to the outbox, the relay's log and the message"),
   kept("C.25", "A request that is too large, deep, long, slow or frequent is refused before it costs much"),
+  kept("C.30", "The typed client uses every operation that the relay describes"),
+  kept("C.31", "Whatever is sent to an operation or a tool is answered in the product's own words"),
+  kept("C.32", "Killed under load with a million messages the relay is up again within a second"),
+  kept("C.33", "An agent that has gone wild gets its limit through, and the others hardly notice"),
 ];

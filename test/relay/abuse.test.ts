@@ -61,7 +61,7 @@ const bodies: Record<string, { body: string | Uint8Array; code: string; status: 
   };
 
 for (const [what, { body, code, status }] of Object.entries(bodies))
-  test(`a body of ${what} is refused as ${code}`, async () => {
+  test(`[C.25] a body of ${what} is refused as ${code}`, async () => {
     const answer = await askOnce(port, postBytes(usual, body, { target }));
     expect(answer.status).toBe(status);
     expect(JSON.parse(answer.body.toString())).toMatchObject({ code, status });
@@ -102,7 +102,7 @@ async function drip(first: string, byte: string, mostMs: number): Promise<{ ms: 
   return { ms: performance.now() - began, status };
 }
 
-test("slow heads and bodies are ended in time, and keep nobody waiting", async () => {
+test("[C.25] slow heads and bodies are ended in time, and keep nobody waiting", async () => {
   const head = `POST ${target} HTTP/1.1\r\n${usual.join("\r\n")}\r\n`;
   const slow = [
     ...Array.from({ length: slowOnes }, () => drip(`${head}Content-Length: 9999\r\n\r\n{`, " ", headMs)),

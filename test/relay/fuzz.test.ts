@@ -127,7 +127,7 @@ async function send(requests: HostileRequest[], done: Fuzzed): Promise<void> {
   await Promise.all(Array.from({ length: connections }, lane));
 }
 
-test(`${bodies} hostile bodies over every operation and tool are answered in the product's own words (seed ${seed})`, async () => {
+test(`[C.31] ${bodies} hostile bodies over every operation and tool are answered in the product's own words (seed ${seed})`, async () => {
   const done: Fuzzed = { faults: [], statuses: {}, accepted: new Set(), refused: new Set() };
   const requests = hostileRequests(known, ["makeBackup"]);
   const began = performance.now();

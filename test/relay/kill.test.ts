@@ -99,7 +99,7 @@ async function writeUntilKilled(relay: RelayProcess): Promise<number> {
   return underWay;
 }
 
-test(`[P2.4] [P2.8] killed ${kills} times under load with ${past} messages: nothing acknowledged is lost (seed ${seed})`, async () => {
+test(`[P2.4] [P2.8] [C.32] killed ${kills} times under load with ${past} messages: nothing acknowledged is lost (seed ${seed})`, async () => {
   const starts: number[] = [];
   const underWay: number[] = [];
   const began = performance.now();

@@ -172,7 +172,7 @@ describe("the matrix", () => {
   });
 
   for (const [name, row] of Object.entries(operationRows))
-    test(`${name}: whom the matrix lets in, and nobody else`, async () => {
+    test(`[P3.11] ${name}: whom the matrix lets in, and nobody else`, async () => {
       const answers = await answersTo(row);
       expect(letIn(answers, row)).toEqual(expected(row));
       // An operation that failed has decided nothing, and one that asks for less haste neither.
@@ -231,7 +231,7 @@ async function mcp(token: string, method: string, params: Record<string, unknown
 }
 
 describe("the tools", () => {
-  test("each is listed for its scope and nothing else", async () => {
+  test("[P3.1] [P3.11] each is listed for its scope and nothing else", async () => {
     const lists = await each(holders, async (holder) => {
       const { result } = await mcp(holder.token, "tools/list", {});
       return [word(holder), (result?.tools ?? []).map(({ name }) => name).sort()];
@@ -247,7 +247,7 @@ describe("the tools", () => {
   });
 
   for (const [name, row] of Object.entries(toolRows))
-    test(`${name}: whom the matrix lets in, and nobody else`, async () => {
+    test(`[P3.7] [P3.11] ${name}: whom the matrix lets in, and nobody else`, async () => {
       const answers = await each(holders, async (holder) => {
         const { result, error } = await mcp(holder.token, "tools/call", { name, arguments: row.arguments });
         const text = result?.content?.[0]?.text ?? error?.message ?? "";

@@ -166,7 +166,7 @@ async function feed({ used }: World, token: string): Promise<void> {
   used.push({ method: "get", path });
 }
 
-test("the client uses every operation that the relay describes", async () => {
+test("[C.30] the client uses every operation that the relay describes", async () => {
   const around = world();
   const operator = around.as(relay.operatorToken);
   const story = await identities({ ...around, operator });

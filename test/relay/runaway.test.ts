@@ -102,7 +102,7 @@ function p99(times: readonly number[]): number {
   return sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN;
 }
 
-test("a runaway agent gets its limit through and no more, and the others' sending stays as fast", async () => {
+test("[C.33] a runaway agent gets its limit through and no more, and the others' sending stays as fast", async () => {
   const agents = await Promise.all(Array.from({ length: others }, (_, index) => enrol(`calm-${index}`)));
   const wild = await enrol("wild");
   const names = agents.map(({ name }) => name);
