@@ -1,10 +1,10 @@
 /**
  * The outbox against its targets: durable writes against raw commits of the same engine, the event loop under a slow
  * disk, an outbox that drains over a slow wire, and opening it again. Ratios come from rounds that take turns.
- * `tools/bun bench/outbox.ts [--json] [--only enqueue|disk|drain]`
+ * `tools/bun bench/outbox.ts [--json] [--write] [--only enqueue|disk|drain]`; `--write` puts them into docs/performance.md.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { realClock } from "../src/base/clock.ts";
 import { silentLog } from "../src/base/log.ts";
@@ -20,8 +20,10 @@ import { tokenHash, tokenText } from "../src/wire/token.ts";
 import type { Deliverer } from "../src/wire/write.ts";
 import { spreadOf } from "./figures.ts";
 import type { RawMethods } from "./outbox/raw.worker.ts";
+import { type Enqueue, type Result, report, type SlowDisk, withSection } from "./outbox/report.ts";
 import { away, call, percentile, slowWire } from "./outbox/world.ts";
 
+const document = join(import.meta.dir, "../docs/performance.md");
 const rounds = 5;
 const roundMs = 1_200;
 const records = 10_000;
@@ -89,29 +91,24 @@ async function enqueue(writers: number) {
   for (const path of Object.values(paths)) await load(writers, path); // warm
   for (let round = 0; round < rounds; round += 1)
     for (const path of ["raw", "outbox"] as const) found[path].push(await load(writers, paths[path]));
-  const { vitals } = await outbox.metrics();
   await outbox.close();
   await raw.close();
   const ratios = found.outbox.map(
     ({ perSecond }, index) => perSecond / (found.raw[index]?.perSecond ?? Number.NaN),
   );
-  const median = (loads: Load[], of: (load: Load) => number) => spreadOf(loads.map(of)).median;
-  const result = {
+  const over = (loads: Load[], of: (load: Load) => number) => spreadOf(loads.map(of));
+  const result: Enqueue = {
     writers,
-    rawPerSecond: Math.round(median(found.raw, ({ perSecond }) => perSecond)),
-    perSecond: Math.round(median(found.outbox, ({ perSecond }) => perSecond)),
+    raw: over(found.raw, ({ perSecond }) => perSecond),
+    outbox: over(found.outbox, ({ perSecond }) => perSecond),
     ratio: spreadOf(ratios),
-    p50Ms: median(found.outbox, ({ p50Ms }) => p50Ms),
-    p99Ms: median(found.outbox, ({ p99Ms }) => p99Ms),
-    rawP99Ms: median(found.raw, ({ p99Ms }) => p99Ms),
-    commitMs: vitals === undefined ? Number.NaN : vitals.commitMs / vitals.commits,
+    p50: over(found.outbox, ({ p50Ms }) => p50Ms),
+    p99: over(found.outbox, ({ p99Ms }) => p99Ms),
+    rawP99: over(found.raw, ({ p99Ms }) => p99Ms),
   };
-  const { ratio } = result;
+  const { ratio, p99 } = result;
   say(
-    `enqueue, ${writers} writers: ${result.perSecond}/s of raw ${result.rawPerSecond}/s = ${ratio.median.toFixed(2)} ` +
-      `(${ratio.min.toFixed(2)} to ${ratio.max.toFixed(2)}; target 0.70); p50 ${result.p50Ms.toFixed(2)} ms, ` +
-      `p99 ${result.p99Ms.toFixed(2)} ms (raw ${result.rawP99Ms.toFixed(2)} ms; target 5 ms at 8); ` +
-      `commit with marks ${result.commitMs.toFixed(3)} ms`,
+    `enqueue, ${writers} writers: ${ratio.median.toFixed(2)} × raw (target 0.70), p99 ${p99.median.toFixed(2)} ms (target 5 ms at 8)`,
   );
   return result;
 }
@@ -136,15 +133,7 @@ async function slowDisk() {
     script,
   ];
   const child = Bun.spawn([...command, join(folder, "slow")], { stdout: "pipe", stderr: "inherit" });
-  const result = JSON.parse(await new Response(child.stdout).text()) as {
-    blockedMs: number;
-    writeMs: number;
-  };
-  say(
-    `slow disk (strace, 300 ms in every fsync and fdatasync): a write takes at least ${result.writeMs.toFixed(0)} ms, ` +
-      `the event loop was blocked ${result.blockedMs.toFixed(1)} ms at most (target 20 ms)`,
-  );
-  return result;
+  return JSON.parse(await new Response(child.stdout).text()) as SlowDisk;
 }
 
 /** A relay with two agents; the sender's outbox reaches it over a wire of 20 ms there and back. */
@@ -191,20 +180,22 @@ async function drain() {
   await again.close();
   wire.close();
   await server.close();
-  say(
-    `drain: ${queued} records opened again in ${openMs.toFixed(0)} ms (target 1000); after the relay is back at 20 ms ` +
-      `there and back the first is there after ${firstMs.toFixed(0)} ms (target 1000), all after ` +
-      `${drainMs.toFixed(0)} ms (target 5000), ${left} left`,
-  );
   return { queued, openMs, firstMs, drainMs, left };
 }
 
 try {
-  const result = {
+  const result: Result = {
     enqueue: wants("enqueue") ? [await enqueue(1), await enqueue(8), await enqueue(64)] : [],
     slowDisk: wants("disk") ? await slowDisk() : undefined,
     drain: wants("drain") ? await drain() : undefined,
   };
+  const text = report(
+    result,
+    `Median of ${rounds} rounds (least–greatest), ${roundMs / 1_000} s each after as much warm-up; ${cpus().length} cores.`,
+  );
+  say(text);
+  if (Bun.argv.includes("--write"))
+    writeFileSync(document, withSection(readFileSync(document, "utf8"), text));
   if (Bun.argv.includes("--json")) process.stdout.write(`${JSON.stringify(result)}\n`);
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -94,6 +94,10 @@ export const requirements: readonly Requirement[] = [
     "P2.22",
     "Writes of a quarantined agent are refused for good; its reading and other agents are not touched",
   ),
+  kept(
+    "P2.23",
+    "A credential that is rotated in an outage delivers what waits; scopes that are reduced bring it back as notices",
+  ),
 
   kept("P3.1", "tools/list shows only tools whose scope the token has"),
   kept("P3.2", "A hidden tool that is called by name is refused with the reason"),
@@ -147,6 +151,14 @@ export const requirements: readonly Requirement[] = [
   kept(
     "P5.14",
     "A reply that is owed is reminded of at its times, then its sender hears that it is overdue, over restarts",
+  ),
+  kept(
+    "P5.16",
+    "An end that the relay does not remember is told, and followed by other writes, only once it is on disk",
+  ),
+  kept(
+    "P5.17",
+    "What was refused because the disk failed is not sent by a later process after an orderly close",
   ),
   kept("P5.15", "A declined reply reaches its sender as what it is and is no longer owed"),
   kept("P5.13", "No text of an agent can pass for an envelope, a note of the system or a notice"),

@@ -30,7 +30,7 @@ describe("an end", () => {
     expect([told, ends.isUntold(1)]).toEqual([[1], false]);
   });
 
-  test("P5: that only this process knows is told once, when it is on disk", () => {
+  test("[P5.16] that only this process knows is told once, when it is on disk", () => {
     const { ends, told } = world();
     ends.ended(1, dropped, false);
     expect([told, ends.isUntold(1)]).toEqual([[], true]);
@@ -60,7 +60,7 @@ describe("an end", () => {
   });
 });
 
-describe("[P2.6] O7: what is behind a record that was refused by a word nobody remembers", () => {
+describe("[P2.6] [P5.16] O7: what is behind a record that was refused by a word nobody remembers", () => {
   /** A relay that refuses the delivery of "bad" as such, and a disk that is slow with its end. */
   function refusing(heed: boolean) {
     const relay = new ScriptedRelay();

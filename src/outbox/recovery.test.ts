@@ -44,7 +44,7 @@ function world(opens: () => Promise<Loaded>) {
 
 const failed = () => new DiskFailedError("EIO");
 
-test("P5: what was refused leaves the failed file before the outbox is closed", async () => {
+test("[P5.17] what was refused leaves the failed file before the outbox is closed", async () => {
   const { recovery, loads, close } = world(async () => nothing);
   recovery.failed(failed());
   recovery.discard("a");

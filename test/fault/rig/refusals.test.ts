@@ -135,7 +135,7 @@ describe("T15: a token that ends in an outage", () => {
   );
 
   test(
-    "rotated: what waits goes out under the old secret in its grace, what comes later under the new one",
+    "[P2.23] rotated: what waits goes out under the old secret in its grace, what comes later under the new one",
     async () => {
       const successor = tokenText("runner", realRandom.bytes(32));
       const { rig, lane } = await outage(async (world, own) => {
@@ -157,7 +157,7 @@ describe("T15: a token that ends in an outage", () => {
   );
 
   test(
-    "its agent's scopes reduced: each write that waits comes back as one notice, and none takes effect",
+    "[P2.23] its agent's scopes reduced: each write that waits comes back as one notice, and none takes effect",
     async () => {
       const { rig, lane } = await outage(async (world, own) => {
         await world.operator.setProfile({ name: "quiet", scopes: ["message:read", "agent:read"] });
