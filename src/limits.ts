@@ -244,8 +244,8 @@ export const limits = {
   /** The relay's own request body: a full batch of records with its envelope is below half of it. */
   relayRequestBytesMax: mebibyte,
   /** Requests a token may make in the long run and at once: a wild loop is stopped, a runner after an outage is not. */
-  requestsPerSecond: 50,
-  requestsBurst: 500,
+  requestsPerSecondMax: 50,
+  requestsBurstMax: 500,
   /** Whoever asks for a backup waits this long for it, then asks again; so many are remembered. */
   backupWaitMs: 5 * second,
   backupsKnownMax: 16,

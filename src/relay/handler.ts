@@ -31,7 +31,7 @@ export type HandlerOptions = {
   local?: boolean;
 };
 
-const usualRate: RequestRate = { perSecond: limits.requestsPerSecond, burst: limits.requestsBurst };
+const usualRate: RequestRate = { perSecond: limits.requestsPerSecondMax, burst: limits.requestsBurstMax };
 
 /** The relay as a function from request to response. */
 export function createHandler(relay: Relay, mcp: McpEndpoint, options: HandlerOptions): Handler {
