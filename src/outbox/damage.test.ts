@@ -91,6 +91,30 @@ function flip(path: string, at: number): void {
 }
 
 describe("O16 [P2.16]: accepted writes that a damaged file has lost", () => {
+  test("an index that does not fit its table is found out: else a known key would be taken as new", () => {
+    const dir = killed(5);
+    const path = join(dir, "outbox.sqlite");
+    const database = new Database(path);
+    database.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    const { page } = database
+      .query("SELECT rootpage AS page FROM sqlite_schema WHERE name = 'sqlite_autoindex_records_1'")
+      .get() as { page: number };
+    const { size } = database.query("SELECT page_size AS size FROM pragma_page_size").get() as {
+      size: number;
+    };
+    database.close(true);
+    const bytes = readFileSync(path);
+    const at = bytes.indexOf("key-3", (page - 1) * size);
+    expect(at).toBeLessThan(page * size);
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    writeFileSync(path, bytes);
+    const { reply, close } = openEngine(dir);
+    expect(reply.damage?.why).toContain("SQLite finds it damaged");
+    expect(keysOf(reply)).toEqual(allKeys(5));
+    expect(lostOf(reply)).toEqual([]);
+    close();
+  });
+
   test("are noticed when a flipped bit makes SQLite drop the end of its log in silence", () => {
     const dir = killed(40);
     const wal = join(dir, "outbox.sqlite-wal");

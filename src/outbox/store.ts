@@ -300,7 +300,10 @@ export class OutboxStore {
     try {
       return await this.#worker.call(name, argument);
     } catch (error) {
-      throw this.#failure(error);
+      const failure = this.#failure(error);
+      // Also when it was only read: the file is opened anew, and what is damaged of it is set aside.
+      if (failure instanceof DiskFailedError) this.#options.onFailure(failure);
+      throw failure;
     }
   }
 
