@@ -38,6 +38,7 @@ export class Patience {
   readonly #parts: PatienceParts;
   #outageSince: number | undefined;
   #probedAt = Number.NEGATIVE_INFINITY;
+  #askedMs = 0;
 
   constructor(parts: PatienceParts) {
     const { limits, random } = parts;
@@ -47,6 +48,18 @@ export class Patience {
       capMs: limits.deliveryBackoffCapMs,
       random,
     });
+  }
+
+  /** The relay asked for at least this pause before it gets what it put off again. */
+  asked(ms: number): void {
+    this.#askedMs = Math.max(this.#askedMs, ms);
+  }
+
+  /** The next pause after the relay put something off, ms: what it asked for, within the longest back-off. */
+  pause(): number {
+    const asked = Math.min(this.#askedMs, this.#parts.limits.deliveryBackoffCapMs);
+    this.#askedMs = 0;
+    return Math.max(asked, this.delays.next());
   }
 
   /** The relay does not answer; the first one to say so starts the time in which it is probed. */

@@ -267,6 +267,30 @@ describe("a relay that answers no", () => {
   });
 });
 
+describe("a relay that puts records off because their sender is over its rate", () => {
+  test("gets them again, in order, when it asked for them and not before", async () => {
+    const relay = new ScriptedRelay();
+    const later = {
+      status: "deferred",
+      code: "rate_limited",
+      detail: "slower",
+      retryAfterMs: 5_000,
+    } as const;
+    relay.script = [async (records) => records.map(({ key }) => ({ ...later, key }))];
+    const world = start(relay);
+    for (const text of ["a", "b"]) world.add(text);
+    await world.pass(4_900);
+    expect([relay.deliveries, world.pump.phase]).toEqual([[["a", "b"]], "waiting"]);
+    await world.pass(200);
+    expect(relay.deliveries).toEqual([
+      ["a", "b"],
+      ["a", "b"],
+    ]);
+    expect(relay.applied).toEqual(["a", "b"]);
+    await world.pump.close();
+  });
+});
+
 describe("records that are given up", () => {
   test("O5: poison is sent alone and ends while the ones behind it go on", async () => {
     const relay = new ScriptedRelay();

@@ -178,7 +178,7 @@ export class Pump {
     }
     // A relay that put records off is given time before it gets them again.
     if (batch.some(({ id }) => queue.get(id) !== undefined))
-      await this.#rest({ ms: this.#patience.delays.next(), outage: false, kickable: true });
+      await this.#rest({ ms: this.#patience.pause(), outage: false, kickable: true });
   }
 
   /** Sends one batch, whose records are put into `batch`; none when there is nothing to send now. */
@@ -281,6 +281,7 @@ export class Pump {
   ): Promise<void> {
     const detail = `${outcome.code}: ${outcome.detail}`;
     this.#lastError = detail;
+    this.#patience.asked(outcome.retryAfterMs ?? 0);
     const failed = outcome.code === "internal";
     if (failed) this.#singlyUntil = Math.max(this.#singlyUntil, entry.id);
     const now = this.#parts.clock.now();

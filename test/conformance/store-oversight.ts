@@ -23,7 +23,7 @@ export const brakePromises: Promises = {
       ]);
       expect(first.outcomes[3]).toMatchObject({
         code: "rate_limited",
-        retryAfterMs: second,
+        retryAfterMs: limits.rateRetryMs,
         key: writes[3]?.key,
       });
       expect(first.outcomes[5]).toMatchObject({ code: "rate_limited", key: writes[5]?.key });

@@ -315,7 +315,7 @@ function limitedOutcome(
     key,
     code: "rate_limited",
     detail: `Apply a write: ${detail}`,
-    retryAfterMs: waitMs,
+    retryAfterMs: Math.max(waitMs, limits.rateRetryMs),
   };
 }
 
