@@ -2,13 +2,16 @@
  * What a hostile client can do with one connection: too much, too deep, too slow, broken. Each is refused in words
  * or by an end, within a bound, and the others are served meanwhile.
  */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { createClient } from "../../src/sdk/client.ts";
 import { askOnce, postBytes, RawConnection } from "../hostile/wire.ts";
+
+/** On a busy machine, too. */
+setDefaultTimeout(60_000);
 
 /** The relay's timers run so many times faster: 30 s for a body are three. */
 const speed = 10;

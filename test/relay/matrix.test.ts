@@ -2,7 +2,7 @@
  * Every tool and every operation with every scope and every kind of principal, one scope at a time, against the
  * matrix of matrix-rows.ts: what is not allowed there is denied, and what is denied says so.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,6 +27,9 @@ import {
   type Row,
   toolRows,
 } from "./matrix-rows.ts";
+
+/** On a busy machine, too. */
+setDefaultTimeout(60_000);
 
 type Holder = { kind: Kind; scope: MatrixScope | undefined; self: string; token: string };
 

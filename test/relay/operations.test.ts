@@ -2,7 +2,7 @@
  * The typed client uses every operation that the relay's own description names, with an answer, against a running
  * relay: an operation that is described and cannot be used, or that nobody uses here, fails the test.
  */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { z } from "zod";
 import { realClock } from "../../src/base/clock.ts";
 import { realRandom } from "../../src/base/random.ts";
@@ -10,6 +10,9 @@ import { type Client, createClient, type Fetch } from "../../src/sdk/client.ts";
 import { asId, messageIdOf, mintedKey, uuidV7 } from "../../src/wire/id.ts";
 import { tokenHash, tokenText } from "../../src/wire/token.ts";
 import { type RunningRelay, runningRelay } from "../fixtures/running-relay.ts";
+
+/** On a busy machine, too. */
+setDefaultTimeout(60_000);
 
 const documentSchema = z.object({
   paths: z.record(z.string(), z.record(z.string(), z.object({ operationId: z.string() }))),
