@@ -31,7 +31,8 @@ const offered = ({ tools }: ModelRequest) => {
   return ourTools.filter((name) => names.includes(name));
 };
 /** Signs of trouble with MCP that a client shows its model. */
-const complaint = /MCP server|disconnected|No such tool|not connected|handshak|ECONNREFUSED|timed out/i;
+const complaint =
+  /have disconnected|No such tool|is not connected|handshak|ECONNREFUSED|timed out|rejected the Auth/i;
 const complaints = (client: ClientName) =>
   rig.models[client].requests.flatMap(({ items }) =>
     items.flatMap((item) =>
