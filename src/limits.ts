@@ -207,7 +207,7 @@ export const limits = {
   /** A sender over its rate is asked to come back after this at the earliest, so that it brings several writes at once. */
   rateRetryMs: 5 * second,
   /** A message counts as one write for each so many recipients. */
-  recipientsPerWrite: 10,
+  recipientsPerWriteMax: 10,
   /** The same body more often than this within the time counts as so many writes each: agents that echo each other. */
   repeatedBodyMax: 20,
   repeatedBodyPrice: 10,

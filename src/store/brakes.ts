@@ -63,7 +63,7 @@ export function takeWrite(
 
 /** A message to many takes more of the sender's rate, because each recipient has to read it. */
 function priceOf(recipients: number): number {
-  return Math.max(1, Math.ceil(recipients / limits.recipientsPerWrite));
+  return Math.max(1, Math.ceil(recipients / limits.recipientsPerWriteMax));
 }
 
 /** Counts a body in; true when it has been written more often than is usual in the time looked at. */
