@@ -26,7 +26,9 @@ function pastStatements(database: Database) {
     );
   return {
     numberOf: database.prepare<{ number: number }, [string]>("SELECT number FROM messages WHERE id = ?1"),
-    thread: query("messages m", "m.thread_id = ?2 AND m.number < ?3", "m.number"),
+    // The first message of a thread has the thread's id and is in no index of threads.
+    thread: query("messages m", "m.thread_id = ?2 AND m.thread_id <> m.id AND m.number < ?3", "m.number"),
+    first: query("messages m", "m.id = ?2 AND m.thread_id = m.id AND m.number < ?3", "m.number"),
     found: query(
       "search x CROSS JOIN messages m ON m.number = x.rowid",
       "search MATCH ?2 AND x.rowid < ?3",
@@ -52,8 +54,14 @@ export function pastVerbs(database: Database) {
     (before === undefined ? undefined : statements.seqOf.get(before, asker)?.seq) ?? Number.MAX_SAFE_INTEGER;
 
   function readThread(threadId: ThreadId, { asker, before, limit }: PastQuery): PastPage {
-    const rows = statements.thread.iterate(asker ?? null, threadId, beforeNumber(before), limit + 1);
-    const page = pageOf(rows, limit);
+    const number = beforeNumber(before);
+    const later = statements.thread.all(asker ?? null, threadId, number, limit + 1);
+    const first = statements.first.all(asker ?? null, threadId, number, 1);
+    // A sender may name a thread before its first message arrives: their numbers tell the order.
+    const page = pageOf(
+      [...later, ...first].toSorted((a, b) => b.number - a.number).slice(0, limit + 1),
+      limit,
+    );
     return { ...page, messages: page.messages.toReversed() };
   }
 

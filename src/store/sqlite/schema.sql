@@ -197,7 +197,7 @@ CREATE INDEX channel_members_by_agent ON channel_members (agent_id);
 
 CREATE UNIQUE INDEX inbox_by_message ON inbox (message_id, agent_id);
 
-CREATE INDEX messages_by_thread ON messages (thread_id);
+CREATE INDEX messages_by_thread ON messages (thread_id) WHERE thread_id <> id;
 
 CREATE INDEX obligations_awaited ON obligations (creditor_id, opened_at) WHERE closed_at IS NULL;
 
