@@ -105,6 +105,17 @@ async function drip(first: string, byte: string, mostMs: number): Promise<{ ms: 
   return { ms: performance.now() - began, status };
 }
 
+test("a body that takes its time, but comes, is taken", async () => {
+  const body = JSON.stringify({ to: "operator", body: "slowly" });
+  const connection = await RawConnection.open(port);
+  const head = [`POST ${target} HTTP/1.1`, ...usual, `Content-Length: ${body.length}`, "", ""].join("\r\n");
+  const asked = connection.ask(`${head}${body.slice(0, 5)}`);
+  await Bun.sleep(bodyMs / 3);
+  connection.write(body.slice(5));
+  expect((await asked).status).toBe(200);
+  connection.close();
+});
+
 test("[C.25] slow heads and bodies are ended in time, and keep nobody waiting", async () => {
   const head = `POST ${target} HTTP/1.1\r\n${usual.join("\r\n")}\r\n`;
   const slow = [
