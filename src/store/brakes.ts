@@ -74,7 +74,7 @@ function noted(
 ): { repeats: readonly Repeat[]; repeated: boolean } {
   const young = repeats.filter(({ since }) => Math.abs(now - since) < limits.repeatWindowMs);
   if (body === undefined) return { repeats: young, repeated: false };
-  const print = createHash("sha256").update(body).digest("base64url").slice(0, 16);
+  const print = createHash("sha256").update(body).digest("base64url").slice(0, 12);
   const before = young.find((repeat) => repeat.print === print) ?? { print, count: 0, since: now };
   const after = { ...before, count: before.count + 1 };
   const others = young.filter((repeat) => repeat.print !== print);

@@ -8,6 +8,7 @@ ALTER TABLE obligations ADD COLUMN next_at INTEGER;
 ALTER TABLE obligations ADD COLUMN declined INTEGER NOT NULL DEFAULT 0 CHECK (declined IN (0, 1));
 UPDATE obligations SET next_at = opened_at WHERE closed_at IS NULL;
 CREATE INDEX obligations_next ON obligations (next_at) WHERE closed_at IS NULL AND next_at IS NOT NULL;
+CREATE INDEX obligations_by_age ON obligations (opened_at) WHERE closed_at IS NULL;
 CREATE INDEX obligations_awaited ON obligations (creditor_id, opened_at) WHERE closed_at IS NULL;
 
 -- What each sender has left of its rate, the bodies it repeats (JSON), and whether its writes are stopped.
@@ -20,7 +21,7 @@ CREATE TABLE brakes (
   quarantined_at INTEGER,
   quarantine_reason TEXT,
   CHECK ((quarantined_at IS NULL) = (quarantine_reason IS NULL))
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX brakes_quarantined ON brakes (quarantined_at) WHERE quarantined_at IS NOT NULL;
 
 -- What runners last said their agents do.

@@ -4,7 +4,11 @@ import { expect, test } from "bun:test";
 import { openSqlite } from "../../base/sqlite.ts";
 import { migrate } from "../migrate.ts";
 import { agentVerbs } from "./agents.ts";
+import { quarantineVerbs } from "./brakes.ts";
+import { insightVerbs } from "./insights.ts";
 import { messageVerbs } from "./messages.ts";
+import { obligationVerbs } from "./obligations.ts";
+import { presenceVerbs } from "./presence.ts";
 import { tokenVerbs } from "./tokens.ts";
 import { upkeepVerbs } from "./upkeep.ts";
 import { writeVerbs } from "./writes.ts";
@@ -74,6 +78,24 @@ test("tokens and agents are found by index; only the lists read everything", () 
 test("forgetting goes along the index of age", () => {
   const found = scans(statementsOf(upkeepVerbs));
   expect(found.filter((step) => !step.includes("count(*)"))).toEqual([]);
+});
+
+test("owed replies go along their indexes; what reads everything is small or is for people", () => {
+  const found = scans(
+    statementsOf((database) => {
+      obligationVerbs(database, writeVerbs(database).applyWrites);
+      quarantineVerbs(database);
+      presenceVerbs(database);
+      insightVerbs(database);
+    }),
+  );
+  const few = [
+    // The oldest of all that is owed by anybody, in the order of their index.
+    /^SCAN o USING INDEX obligations_by_age in /,
+    // One row for each agent, and for each feature that was switched.
+    /^SCAN (presence|features) in /,
+  ];
+  expect(found.filter((step) => !few.some((pattern) => pattern.test(step)))).toEqual([]);
 });
 
 test("the check itself sees a whole table being read", () => {

@@ -37,7 +37,7 @@ CREATE TABLE brakes (
   quarantined_at INTEGER,
   quarantine_reason TEXT,
   CHECK ((quarantined_at IS NULL) = (quarantine_reason IS NULL))
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE channel_members (
   channel TEXT NOT NULL REFERENCES channels (name),
@@ -200,6 +200,8 @@ CREATE UNIQUE INDEX inbox_by_message ON inbox (message_id, agent_id);
 CREATE INDEX messages_by_thread ON messages (thread_id) WHERE thread_id <> id;
 
 CREATE INDEX obligations_awaited ON obligations (creditor_id, opened_at) WHERE closed_at IS NULL;
+
+CREATE INDEX obligations_by_age ON obligations (opened_at) WHERE closed_at IS NULL;
 
 CREATE INDEX obligations_closed_by ON obligations (closed_by) WHERE closed_by IS NOT NULL;
 
