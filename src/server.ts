@@ -28,6 +28,7 @@ import { type Restored, RestoreError, restoreBackup, unfinishedRestore } from ".
 import { openSqliteStore } from "./store/sqlite.ts";
 import type { RelayStore } from "./store/store.ts";
 import { mcpPath } from "./wire/api.ts";
+import type { AuditFacts } from "./wire/audit.ts";
 import { RelayError } from "./wire/error.ts";
 import { type AgentId, asId, type RelayId, uuidV7 } from "./wire/id.ts";
 import { tokenHash, tokenKind, tokenText } from "./wire/token.ts";
@@ -132,7 +133,7 @@ export async function startServer(options: ServerOptions): Promise<RelayServer> 
       home,
       handler: { door, local, ...(rate === undefined ? {} : { rate }) },
     });
-    await running.relay.audit({ kind: "relay_started", by: "relay", facts: { version, url, local } });
+    await running.relay.audit({ kind: "relay_started", by: "relay", facts: startFacts(options, url) });
     writePrivate(files.url, `${url}\n`);
   } catch (error) {
     await Promise.allSettled([listener.close(0), opened.close()]);
@@ -154,6 +155,18 @@ export async function startServer(options: ServerOptions): Promise<RelayServer> 
       });
       return closing;
     },
+  };
+}
+
+/** The settings of a start, for the audit log. */
+function startFacts({ version, tls, insecureBind, retentionMs, requestRate }: ServerOptions, url: string): AuditFacts {
+  return {
+    version,
+    url,
+    tls: tls !== undefined,
+    ...(insecureBind === true ? { insecureBind } : {}),
+    ...(retentionMs === undefined ? {} : { retentionMs }),
+    ...(requestRate === undefined ? {} : { requestsPerSecond: requestRate.perSecond }),
   };
 }
 
