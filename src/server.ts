@@ -159,7 +159,10 @@ export async function startServer(options: ServerOptions): Promise<RelayServer> 
 }
 
 /** The settings of a start, for the audit log. */
-function startFacts({ version, tls, insecureBind, retentionMs, requestRate }: ServerOptions, url: string): AuditFacts {
+function startFacts(
+  { version, tls, insecureBind, retentionMs, requestRate }: ServerOptions,
+  url: string,
+): AuditFacts {
   return {
     version,
     url,
