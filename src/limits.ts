@@ -155,6 +155,8 @@ export const limits = {
   runnerTokenRenewMs: day,
   /** Swapped secrets remembered per token: one that comes back later is not known any more. */
   usedSecretsMax: 64,
+  /** Earlier secrets a runner keeps: a relay that was restored from a copy as old may know one of them still. */
+  earlierSecretsMax: 30,
   /** A runner that gave no sign of life for this long may be displaced by any that may enrol. */
   leaseMs: 3 * minute,
   /** Items of one inbox page and its default. */
@@ -194,6 +196,8 @@ export const limits = {
   replyReminderMs: 10 * minute,
   replySecondReminderMs: 30 * minute,
   replyOverdueMs: hour,
+  /** A creditor is told with its unread messages that a reply is overdue for this long; the list shows it longer. */
+  overdueShownMs: day,
   /** Obligations that one transaction takes a step further; writes wait for it meanwhile. */
   obligationStepsMax: 500,
   /** Obligations are looked after again this long after the store failed. */

@@ -3,7 +3,7 @@ import { limits } from "../limits.ts";
 import type { ObligationChange, OpenObligation } from "../store/store.ts";
 import type { AgentId } from "../wire/id.ts";
 import { type Obligation, type ObligationState, type Reminder, reminderNotes } from "../wire/obligation.ts";
-import { stepAt } from "../wire/obligation-steps.ts";
+import { overdueAt, stepAt } from "../wire/obligation-steps.ts";
 import type { Principal } from "./access.ts";
 import { type Relay, timeText } from "./relay.ts";
 
@@ -43,8 +43,10 @@ export async function outstandingOf(
 export async function remindersOf(relay: Relay, agentId: AgentId): Promise<Reminder[]> {
   const { owed, awaited } = await relay.store.outstanding(agentId, limits.outstandingMax);
   const now = relay.clock.now();
-  const pressing = (list: readonly OpenObligation[], from: number) =>
-    list.filter((open) => stepAt(open, now).step >= from);
+  const reminded = owed.filter((open) => stepAt(open, now).step >= 1);
+  const lateMs = (open: OpenObligation) => now - overdueAt(open);
+  // One who waits in vain is not told so for ever.
+  const late = awaited.filter((open) => lateMs(open) >= 0 && lateMs(open) < limits.overdueShownMs);
   const of = (kind: Reminder["kind"], open: OpenObligation): Reminder => ({
     kind,
     messageId: open.messageId,
@@ -53,10 +55,10 @@ export async function remindersOf(relay: Relay, agentId: AgentId): Promise<Remin
     ...(open.dueAt === undefined ? {} : { replyBy: timeText(open.dueAt) }),
     text: reminderNotes[kind],
   });
-  return [
-    ...pressing(owed, 1).map((open) => of("owed", open)),
-    ...pressing(awaited, 3).map((open) => of("overdue", open)),
-  ].slice(0, limits.remindersShownMax);
+  return [...reminded.map((open) => of("owed", open)), ...late.map((open) => of("overdue", open))].slice(
+    0,
+    limits.remindersShownMax,
+  );
 }
 
 const states: Record<0 | 1 | 2 | 3, ObligationState> = {

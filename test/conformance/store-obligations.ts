@@ -56,6 +56,22 @@ export const obligationPromises: Promises = {
     expect(await world.apply(bob, world.reply(question, "once more"))).not.toHaveProperty("obligations");
   },
 
+  "when an agent is removed nobody waits for what it was owed, and those it owes hear at once": async (
+    world,
+  ) => {
+    const { ada, bob, question } = await asked(world);
+    const back = world.write({ to: "ada", body: "what for?", expectsReply: true });
+    await world.apply(bob, back);
+    await world.store.removeAgent("bob", at(1));
+    expect(await world.store.outstanding(ada.id, 10)).toMatchObject({
+      owed: [],
+      awaited: [{ messageId: question, dueAt: at(1) }],
+    });
+    expect((await world.store.stepObligations(at(1))).moves).toMatchObject([
+      { messageId: question, creditorId: ada.id, step: 3 },
+    ]);
+  },
+
   "both sides see what is owed, oldest first, until it ends": async (world) => {
     const { ada, bob, question } = await asked(world);
     const later = world.write({ to: "ada", body: "x".repeat(1_000), replyBy: iso(5) });

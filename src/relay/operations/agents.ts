@@ -15,6 +15,8 @@ export const listAgents: Operation<"listAgents"> = async (relay) => {
 export const removeAgent: Operation<"removeAgent"> = async (relay, { agent: name }, by) => {
   const removed = await relay.store.removeAgent(name, relay.clock.now());
   if (removed === undefined) throw noAgent(`Remove agent '${name}'`);
+  // Whoever waits for a reply of it hears now that there will be none.
+  relay.obligations.opened(relay.clock.now());
   revoked(relay, removed.revoked);
   relay.hub.agentsChanged();
   const facts = { agentId: removed.agent.id, revoked: removed.revoked.length };

@@ -5,6 +5,7 @@ import type { AgentId, TokenId } from "../../wire/id.ts";
 import { defaultProfile } from "../../wire/scope.ts";
 import { decideLease } from "../lease.ts";
 import type { Agent, Displaced, Enrolment, EnrolmentResult, NewToken } from "../store.ts";
+import { obligationEnder } from "./obligations.ts";
 import type { TokenVerbs } from "./tokens.ts";
 
 type AgentRow = Omit<Agent, "lastSeenAt" | "lease"> & {
@@ -98,6 +99,8 @@ export function agentVerbs(database: Database, tokens: TokenVerbs) {
     return true;
   }
 
+  const endObligations = obligationEnder(database);
+
   return {
     createOperator,
     enrol: enroller(database, tokens),
@@ -109,6 +112,7 @@ export function agentVerbs(database: Database, tokens: TokenVerbs) {
       if (agent === undefined || agent.kind === "operator") return undefined;
       const revoked = ofAgent.all(agent.id).flatMap(({ id }) => tokens.revoke(id, now));
       for (const { channel } of memberOf.all(agent.id)) endEmpty.run(channel);
+      endObligations(agent.id, now);
       remove.run(agent.id, now);
       return { agent, revoked };
     },

@@ -54,6 +54,23 @@ export function obligationWriter(database: Database) {
   };
 }
 
+/**
+ * A function that does what follows from the removal of an agent: nobody waits for what it was owed, and what it owes
+ * is due now, so that those who wait hear of it.
+ */
+export function obligationEnder(database: Database): (removed: AgentId, now: number) => void {
+  const forget = database.prepare<unknown, [string]>(
+    "DELETE FROM obligations WHERE creditor_id = ?1 AND closed_at IS NULL",
+  );
+  const hasten = database.prepare<unknown, [string, number]>(
+    "UPDATE obligations SET due_at = ?2, next_at = ?2 WHERE debtor_id = ?1 AND closed_at IS NULL AND step < 3",
+  );
+  return (removed, now) => {
+    forget.run(removed);
+    hasten.run(removed, now);
+  };
+}
+
 /** The verbs about obligations. @param applyWrites the verb of that name, in the same transaction */
 export function obligationVerbs(
   database: Database,
