@@ -41,27 +41,10 @@ const launch = (name: ProviderName, change: Partial<LaunchRequest> = {}) =>
   ready(providers[name].launch({ ...request, ...change }));
 
 /** Frozen: what a person sees in the list of processes, and what the programs were measured to accept. */
-const commands: Record<ProviderName, string[]> = {
+const commands = {
   claude: [
     "/opt/claude",
     `--mcp-config={"mcpServers":{"agent-relay":{"type":"http","url":"http://127.0.0.1:41000/mcp","headers":{"Authorization":"Bearer \${AGENT_RELAY_SESSION_TOKEN}"},"timeout":300000,"alwaysLoad":true}}}`,
-    "one",
-    "--two",
-  ],
-  codex: [
-    "/opt/codex",
-    "-c",
-    'mcp_servers.agent-relay.url="http://127.0.0.1:41000/mcp"',
-    "-c",
-    'mcp_servers.agent-relay.bearer_token_env_var="AGENT_RELAY_SESSION_TOKEN"',
-    "-c",
-    'mcp_servers.agent-relay.default_tools_approval_mode="approve"',
-    "-c",
-    "mcp_servers.agent-relay.tool_timeout_sec=300",
-    "-c",
-    "mcp_servers.agent-relay.startup_timeout_sec=20",
-    "-c",
-    "features.mcp_tool_list_changed=true",
     "one",
     "--two",
   ],
@@ -88,15 +71,24 @@ test("all providers export the same names", () => {
   expect(Object.keys(exec)).toEqual(Object.keys(claude));
 });
 
+/** Codex's are frozen beside its own file: its command is that of its app-server. */
+describe.each(["claude", "exec"] as const)("%s", (name) => {
+  test("its command and environment are exactly these", () => {
+    expect(launch(name).command).toEqual(commands[name]);
+    expect(launch(name).env).toEqual(environment);
+  });
+
+  test("arguments of the machine's settings come before the person's", () => {
+    const plan = launch(name, { settings: { program: "other", args: ["--model", "m"] } });
+    expect(plan.command[0]).toBe("/opt/other");
+    expect(plan.command.slice(-4)).toEqual(["--model", "m", "one", "--two"]);
+  });
+});
+
 describe.each([...providerNames])("%s", (name) => {
   test("is found by its name", () => {
     expect(isProviderName(name)).toBe(true);
     expect(providers[name].name).toBe(name);
-  });
-
-  test("its command and environment are exactly these", () => {
-    expect(launch(name).command).toEqual(commands[name]);
-    expect(launch(name).env).toEqual(environment);
   });
 
   test("P4: no secret is in the command", () => {
@@ -116,7 +108,7 @@ describe.each([...providerNames])("%s", (name) => {
     expect(Object.values(plan.env)).not.toContain(secret);
   });
 
-  test("settings of the machine: program and arguments before the person's, environment below the session's", () => {
+  test("settings of the machine: another program; environment below the session's", () => {
     const env = {
       EXTRA: "1",
       AGENT_RELAY_TOKEN: "mine",
@@ -125,7 +117,6 @@ describe.each([...providerNames])("%s", (name) => {
     };
     const plan = launch(name, { settings: { program: "other", args: ["--model", "m"], env } });
     expect(plan.command[0]).toBe("/opt/other");
-    expect(plan.command.slice(-4)).toEqual(["--model", "m", "one", "--two"]);
     expect(plan.env).toEqual({
       ...environment,
       EXTRA: "1",
