@@ -19,7 +19,7 @@ import { drainHome } from "./outboxes.ts";
 import type { ControlServer } from "./runner/control.ts";
 import { loadEndpointFile } from "./runner/endpoint-file.ts";
 import { type RunnerInfo, readInfoFile, removeInfoFile, writeInfoFile } from "./runner/info-file.ts";
-import { keepRunnerToken } from "./runner/renewal.ts";
+import { keepRunnerToken, type RenewalOptions, recoverRunnerToken } from "./runner/renewal.ts";
 import {
   openControl,
   openEndpoint,
@@ -161,9 +161,7 @@ function refusal(options: RunnerOptions): string | undefined {
 function follow(parts: Parts, agent: AgentSession): void {
   const { closing, log, say } = { ...parts, ...parts.options };
   void parts.tokens.run(closing.signal);
-  const { credentials, relay } = parts;
-  const renewal = { credentials, renew: relay.renewToken, clock: realClock, random: realRandom, limits, log };
-  void keepRunnerToken(renewal, closing.signal);
+  void keepRunnerToken(renewalOf(parts), closing.signal);
   const told = (error: unknown) => {
     parts.feed = "ended";
     log.error("The feed ended for good", { error });
@@ -171,6 +169,12 @@ function follow(parts: Parts, agent: AgentSession): void {
   };
   void followRelay(parts, agent).catch(told);
   drainOthers(parts.options.home, log, closing.signal);
+}
+
+/** What the runner's own token is renewed with. */
+function renewalOf({ credentials, relay, options }: Parts): RenewalOptions {
+  const log = options.log.with({ part: "token" });
+  return { credentials, renew: relay.renewToken, clock: realClock, random: realRandom, limits, log };
 }
 
 /** Looks after what agents of this machine have left that do not run, once this one is on its way. */
@@ -191,6 +195,14 @@ async function followRelay(parts: Parts, agent: AgentSession): Promise<void> {
     parts.endpoint?.upstreamListChanged();
     void refreshDirectory(parts);
   };
+  let recovering = false;
+  const recover = () => {
+    if (recovering) return;
+    recovering = true;
+    void recoverRunnerToken(renewalOf(parts)).finally(() => {
+      recovering = false;
+    });
+  };
   const feed = followFeed({
     url: options.relayUrl,
     token: () => credentials.current().secret,
@@ -202,6 +214,7 @@ async function followRelay(parts: Parts, agent: AgentSession): Promise<void> {
       parts.feed = state;
       options.log.debug("feed", { state, ...(error === undefined ? {} : { error }) });
       if (state === "open") onOpen();
+      if (error instanceof RelayError && error.code === "unauthorized") recover();
     },
   });
   for await (const { event } of feed) {
@@ -212,7 +225,9 @@ async function followRelay(parts: Parts, agent: AgentSession): Promise<void> {
     }
     if (event.type !== "changed") continue;
     if (event.subject === "agents") void refreshDirectory(parts);
-    if (event.subject === "token" || event.subject === "profile") void tokens.refresh();
+    // An agent that talks to the relay itself has the token it was started with: another one would end it sooner.
+    const isHeld = parts.endpoint !== undefined;
+    if (isHeld && (event.subject === "token" || event.subject === "profile")) void tokens.refresh();
   }
 }
 

@@ -29,6 +29,8 @@ const credentialSchema = z.object({
   secret: z.string(),
   /** Its successor, asked for and not yet answered. */
   successor: z.string().optional(),
+  /** Those before it, the newest first: a relay restored from a copy may know one of them still. */
+  earlier: z.array(z.string()).optional(),
   /** When it was made or last renewed, and when it ends, by this machine's clock, ms since 1970. */
   renewedAt: z.number().optional(),
   expiresAt: z.number().optional(),

@@ -1,5 +1,5 @@
 /** The runner's own token against a scripted relay on a clock that stands until it is told to move. */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { VirtualClock } from "../base/clock.ts";
 import { silentLog } from "../base/log.ts";
 import { seededRandom } from "../base/random.ts";
@@ -9,7 +9,7 @@ import { RelayError } from "../wire/error.ts";
 import { type AgentId, asId, type RelayId } from "../wire/id.ts";
 import { tokenHash, tokenKind } from "../wire/token.ts";
 import { credentialKeeper, type EnrolledCredential } from "./credential.ts";
-import { keepRunnerToken, renewRunnerToken } from "./renewal.ts";
+import { keepRunnerToken, recoverRunnerToken, renewRunnerToken } from "./renewal.ts";
 
 type Request = OperationRequest<"renewToken">;
 type Answer = () => OperationReply<"renewToken"> | Promise<never>;
@@ -121,4 +121,46 @@ test.each(["token_revoked", "agent_removed"] as const)("%s ends it for good", as
   );
   await keepRunnerToken(options, new AbortController().signal);
   expect(asked).toHaveLength(1);
+});
+
+test("the secrets before are kept, the newest first and so many", async () => {
+  const { options, credentials } = world(enrolled, granted);
+  const secrets: string[] = [];
+  for (let n = 0; n < limits.earlierSecretsMax + 2; n++) {
+    secrets.unshift(credentials.current().secret);
+    await renewRunnerToken(options);
+  }
+  expect(credentials.current().earlier).toEqual(secrets.slice(0, limits.earlierSecretsMax));
+});
+
+describe("a relay that was restored", () => {
+  /** Knows one secret, swaps as the relay does, and refuses every other. */
+  function restored(known: string, held: EnrolledCredential) {
+    const state = { known: tokenHash(known), asked: 0 };
+    const { options } = world(held);
+    const renew = async ({ secret, successorHash }: Request) => {
+      state.asked += 1;
+      if (tokenHash(secret) !== state.known) throw new RelayError("unauthorized", "unknown");
+      state.known = successorHash;
+      return granted() as OperationReply<"renewToken">;
+    };
+    return { state, options: { ...options, renew } };
+  }
+  const held = { ...enrolled, secret: "e", earlier: ["d", "c", "b", "a"] };
+
+  test.each(["a", "b", "c", "d"])("knows the secret %p and is led to the one of now", async (known) => {
+    const { state, options } = restored(known, held);
+    expect(await recoverRunnerToken(options)).toBe(true);
+    expect(state.known).toBe(tokenHash("e"));
+  });
+
+  test("knows none of them: nothing is changed", async () => {
+    const { state, options } = restored("x", held);
+    expect([await recoverRunnerToken(options), state.asked]).toEqual([false, 4]);
+  });
+
+  test("fails in the middle: that is told, and nothing is thrown", async () => {
+    const { options } = world(held, lost);
+    expect(await recoverRunnerToken(options)).toBe(false);
+  });
 });

@@ -47,12 +47,14 @@ export async function keepRunnerToken(options: RenewalOptions, signal: AbortSign
 export async function renewRunnerToken(options: RenewalOptions): Promise<"renewed" | "failed" | "gone"> {
   const { credentials, random, clock, log } = options;
   try {
-    const { secret, successor = tokenText("runner", random.bytes(32)) } = credentials.current();
-    if (credentials.current().successor === undefined) credentials.save({ successor });
+    const held = credentials.current();
+    const { secret, earlier = [], successor = tokenText("runner", random.bytes(32)) } = held;
+    if (held.successor === undefined) credentials.save({ successor });
     const reply = await options.renew({ secret, successorHash: tokenHash(successor) });
     const now = clock.now();
     const fault = credentials.keep({
       ...{ secret: successor, successor: undefined, renewedAt: now },
+      earlier: [secret, ...earlier].slice(0, options.limits.earlierSecretsMax),
       expiresAt: localEnd(reply, now),
     });
     log.info("Runner token renewed", { tokenId: reply.tokenId });
@@ -65,6 +67,44 @@ export async function renewRunnerToken(options: RenewalOptions): Promise<"renewe
     log.warn("Runner token was not renewed", { error });
     return isGone ? "gone" : "failed";
   }
+}
+
+/**
+ * What a runner does when the relay does not know its secret: a relay that was restored from a copy may know an earlier
+ * one. From there it is led through the same swaps again; a relay that knows them answers as before.
+ * @returns true when it knows the secret of now
+ */
+export async function recoverRunnerToken(options: RenewalOptions): Promise<boolean> {
+  const { secret, earlier = [] } = options.credentials.current();
+  const chain = [secret, ...earlier];
+  const swap = (older: number) =>
+    options.renew({ secret: chain[older] ?? "", successorHash: tokenHash(chain[older - 1] ?? "") });
+  try {
+    const known = await newestKnown(swap, chain.length);
+    if (known === undefined) return false;
+    for (let older = known - 1; older > 0; older--) await swap(older);
+    options.log.warn("The relay knew an earlier secret of this runner only; it has the one of now again");
+    return true;
+  } catch (error) {
+    options.log.warn("The relay could not be led to the secret of now", { error });
+    return false;
+  }
+}
+
+/** Swaps from the newest pair on until the relay knows one; which it was. */
+async function newestKnown(
+  swap: (older: number) => Promise<unknown>,
+  count: number,
+): Promise<number | undefined> {
+  for (let older = 1; older < count; older++) {
+    try {
+      await swap(older);
+      return older;
+    } catch (error) {
+      if (!(error instanceof RelayError && error.code === "unauthorized")) throw error;
+    }
+  }
+  return undefined;
 }
 
 /**

@@ -11,6 +11,7 @@ import { agentFolder, loadCredential } from "../../src/runner/credential.ts";
 import { loadEndpointFile } from "../../src/runner/endpoint-file.ts";
 import { type Runner, startRunner } from "../../src/runner.ts";
 import { localStatus } from "../../src/runner-parts.ts";
+import { databaseOf } from "../../src/server.ts";
 import { type AgentId, asId } from "../../src/wire/id.ts";
 import { type RunningRelay, runningRelay } from "../fixtures/running-relay.ts";
 import { connectWitness, type Era, type Target, type Witness } from "../fixtures/sdk-client.ts";
@@ -23,18 +24,23 @@ export type Between = {
   /** Nothing gets through: connections are refused. */
   cut(): Promise<void>;
   restore(): void;
+  /** From now on another relay is behind it. */
+  to(upstream: string): void;
   /** Requests whose body has this text are held, before the relay has seen them or after it has answered. */
   hold(text: string, when: "before" | "after"): { readonly held: number; release(): void };
   close(): Promise<void>;
 };
 
 /** Opens the hop. */
-export function openBetween(upstream: string): Between {
+export function openBetween(first: string): Between {
+  let upstream = first;
   let holding: { text: string; when: string; held: number; gate: Promise<void> } | undefined;
   const options = (port: number) => ({
     hostname: "127.0.0.1",
     port,
     idleTimeout: 0,
+    // The relay behind has gone away.
+    error: () => new Response("gone", { status: 502 }),
     async fetch(request: Request) {
       const { pathname, search } = new URL(request.url);
       const body = request.method === "GET" ? undefined : await request.text();
@@ -60,6 +66,9 @@ export function openBetween(upstream: string): Between {
     cut: () => server.stop(true),
     restore() {
       server = Bun.serve(options(port));
+    },
+    to(other) {
+      upstream = other;
     },
     hold(text: string, when: "before" | "after") {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -91,19 +100,31 @@ export type Staged = {
   secrets(): { runner: string; agent: string };
   /** Writes that wait in its outbox. */
   waiting(): Promise<number>;
+  /** Ends the agent and its runner. */
+  close(): Promise<void>;
 };
 
 export class DrillStage implements AsyncDisposable {
-  readonly relay: RunningRelay;
-  readonly folder = mkdtempSync(join(tmpdir(), "agent-relay-drill-"));
+  relay: RunningRelay;
+  readonly folder: string;
   readonly #closers: (() => unknown)[] = [];
 
-  private constructor(relay: RunningRelay) {
+  private constructor(folder: string, relay: RunningRelay) {
+    this.folder = folder;
     this.relay = relay;
   }
 
   static async open(): Promise<DrillStage> {
-    return new DrillStage(await runningRelay());
+    const folder = mkdtempSync(join(tmpdir(), "agent-relay-drill-"));
+    return new DrillStage(folder, await runningRelay({ home: join(folder, "relay") }));
+  }
+
+  /** Stops the relay, does something to its files, and starts it again; at another address. */
+  async restart(between: (database: string) => void = () => {}): Promise<void> {
+    const { home } = this.relay;
+    await this.relay[Symbol.asyncDispose]();
+    between(databaseOf(home));
+    this.relay = await runningRelay({ home });
   }
 
   between(): Between {
@@ -114,12 +135,11 @@ export class DrillStage implements AsyncDisposable {
 
   /** Starts alice's runner; the machine is also the name of its home. */
   async runner(machine: string, more: { relayUrl?: string; takeover?: boolean } = {}): Promise<Staged> {
-    const { relay } = this;
     const home = join(this.folder, machine);
     const said: string[] = [];
     const runner = await startRunner({
       home,
-      relayUrl: more.relayUrl ?? relay.server.url,
+      relayUrl: more.relayUrl ?? this.relay.server.url,
       agentName: "alice",
       machine,
       version: "0.0.0",
@@ -130,16 +150,23 @@ export class DrillStage implements AsyncDisposable {
       terminal: false,
       direct: false,
       takeover: more.takeover === true,
-      enrolmentToken: () => relay.operatorToken,
+      enrolmentToken: () => this.relay.operatorToken,
       log: silentLog,
       say: (line) => said.push(line),
     });
-    this.#closers.push(async () => {
+    let closing: Promise<void> | undefined;
+    const close = async () => {
       runner.stop();
       await runner.ended;
       await runner.close();
-    });
-    const folder = agentFolder(home, relay.server.relayId, asId<AgentId>(runner.agentId));
+    };
+    const once = () => {
+      closing ??= close();
+      return closing;
+    };
+    this.#closers.push(once);
+    const { relayId } = this.relay.server;
+    const folder = agentFolder(home, relayId, asId<AgentId>(runner.agentId));
     const { secret } = loadEndpointFile(folder, "proxy", realRandom);
     return {
       runner,
@@ -147,9 +174,10 @@ export class DrillStage implements AsyncDisposable {
       said,
       target: { url: runner.mcpUrl, secret },
       secrets() {
-        const held = loadCredential(home, relay.server.relayId, "alice");
+        const held = loadCredential(home, relayId, "alice");
         return { runner: held?.secret ?? "", agent: held?.agentToken?.secret ?? "" };
       },
+      close: once,
       waiting: async () => (await localStatus(home)).reduce((sum, { waiting = 0 }) => sum + waiting, 0),
     };
   }

@@ -3,6 +3,9 @@
  * is removed. A real relay, a real runner and official SDK clients; the times are printed.
  */
 import { expect, test } from "bun:test";
+import { copyFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { type Credential, loadCredential, saveCredential } from "../../src/runner/credential.ts";
 import { feedPath } from "../../src/wire/api.ts";
 import { defaultProfile } from "../../src/wire/scope.ts";
 import { tokenHash } from "../../src/wire/token.ts";
@@ -185,3 +188,43 @@ test("P2: [P2.10] what a removed agent had queued comes back as a notice", async
   expect((await relay.operator.readInbox({ agent: "bob" })).messages).toEqual([]);
   expect((await relay.operator.listAgents({})).agents.map(({ name }) => name)).toEqual(["bob", "operator"]);
 }, 30_000);
+
+test("P1: a runner renews its own token, and a relay that was restored from before that is led to it again", async () => {
+  await using stage = await DrillStage.open();
+  const between = stage.between();
+  const { relayId } = stage.relay.server;
+  const first = await stage.runner("mill", { relayUrl: between.url });
+  const before = first.secrets().runner;
+  await first.close();
+  const copy = join(stage.folder, "copy");
+  await stage.restart((database) => copyFileSync(database, copy));
+  between.to(stage.relay.server.url);
+  const held = loadCredential(first.home, relayId, "alice");
+  saveCredential(first.home, { ...(held as Credential), renewedAt: 0 });
+  const alice = await stage.runner("mill", { relayUrl: between.url });
+  await took("the runner's token is renewed", () => alice.secrets().runner !== before);
+  const client = await stage.client(alice.target, "legacy");
+  expect((await client.call("relay_list_agents")).isError).toBe(false);
+  const now = alice.secrets().runner;
+  await stage.restart((database) => {
+    for (const suffix of ["", "-wal", "-shm"]) rmSync(`${database}${suffix}`, { force: true });
+    copyFileSync(copy, database);
+  });
+  const refused = await stage.relay
+    .client(now)
+    .listAgents({})
+    .catch((error: unknown) => error);
+  expect(refused).toMatchObject({ code: "unauthorized" });
+  between.to(stage.relay.server.url);
+  const isKnown = () =>
+    stage.relay
+      .client(now)
+      .listAgents({})
+      .then(
+        () => true,
+        () => false,
+      );
+  await took("the restored relay knows the secret of now", isKnown, { forMs: 10_000 });
+  await took("live calls work again", async () => !(await client.call("relay_list_agents")).isError);
+  expect([alice.said, noticed(client)]).toEqual([[], nothing]);
+}, 40_000);
