@@ -17,11 +17,17 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { realClock, VirtualClock } from "../../src/base/clock.ts";
-import { seededRandom } from "../../src/base/random.ts";
+import { silentLog } from "../../src/base/log.ts";
+import { realRandom, seededRandom } from "../../src/base/random.ts";
+import { limits } from "../../src/limits.ts";
+import { openOutbox } from "../../src/outbox/outbox.ts";
+import { createClient } from "../../src/sdk/client.ts";
+import { relayDeliverer } from "../../src/sdk/deliverer.ts";
 import { type FeedItem, followFeed } from "../../src/sdk/feed.ts";
-import { databaseOf, inspectBackup, restoreHome } from "../../src/server.ts";
+import { databaseOf, inspectBackup, restoreHome, startServer } from "../../src/server.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { checkAudit } from "../../src/wire/audit.ts";
+import { type AgentId, asId } from "../../src/wire/id.ts";
 import { type RunningRelay, runningRelay } from "../fixtures/running-relay.ts";
 
 const later = 1_900_000_000_000;
@@ -254,4 +260,42 @@ describe("a restore", () => {
     await using after = await runningRelay({ home: folder.home });
     expect((await after.operator.getStatus({})).agents).toBe(1);
   });
+
+  test("[C.21] [P5.9] a runner's outbox that goes on hears of it by itself and says which writes may be missing", async () => {
+    using folder = newFolder();
+    const before = await runningRelay({ home: folder.home });
+    const alice = await before.enrol("alice");
+    const port = Number(new URL(before.server.url).port);
+    const outbox = await openOutbox({
+      dir: join(folder.home, "outbox"),
+      relayId: before.server.relayId,
+      agentId: asId<AgentId>(alice.id),
+      limits: { ...limits, probeIntervalMs: 20, deliveryBackoffBaseMs: 20, deliveryBackoffCapMs: 50 },
+      clock: realClock,
+      random: realRandom,
+      log: silentLog,
+      deliverer: (storeId) => relayDeliverer(alice.runner, storeId),
+    });
+    const write = async (body: string) => {
+      const call = { tool: "relay_send_message", arguments: { to: "operator", body }, key: undefined };
+      return (await outbox.write({ ...call, callId: undefined, session: "s" }, 5_000)).receipt;
+    };
+    await write("kept");
+    await backUp(before, folder.file);
+    const lost = await write("lost");
+    await before.server.close();
+    restoreHome(folder.home, folder.file, later);
+    const log = silentLog;
+    const server = await startServer({ home: folder.home, port, log, version: "0.0.0" });
+    expect((await write("after")).delivery).toBe("sent");
+    const notices = outbox.notices();
+    await outbox.close();
+    const token = readFileSync(server.operatorTokenFile, "utf8").trim();
+    const operator = createClient({ url: server.url, token: () => token });
+    const { messages } = await operator.readInbox({ agent: "operator" });
+    await server.close();
+    expect(messages.map(({ body }) => body)).toEqual(["kept", "after"]);
+    expect(notices.map(({ reason }) => reason)).toEqual(["restored"]);
+    expect(notices[0]?.detail).toContain(lost.idempotencyKey);
+  }, 20_000);
 });
