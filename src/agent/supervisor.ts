@@ -116,8 +116,7 @@ export function supervise(options: SupervisorOptions): Supervisor {
     force: () => void child?.signalGroup("SIGKILL"),
     "watch-stop": () => void clock.after(limits.childStopMs, () => handle({ name: "stop-deadline" })),
     "watch-restart"() {
-      const wait = state.name === "restarting" ? state.at - clock.monotonic() : 0;
-      clock.after(Math.max(0, wait), () => handle({ name: "restart-due" }));
+      clock.after(pauseOf(state, clock), () => handle({ name: "restart-due" }));
     },
   };
 
@@ -135,6 +134,11 @@ export function supervise(options: SupervisorOptions): Supervisor {
       if (!options.terminal) child?.signalGroup("SIGINT");
     },
   };
+}
+
+/** How long it is until the next start is due, ms. */
+function pauseOf(state: LifeState, clock: Clock): number {
+  return state.name === "restarting" ? Math.max(0, state.at - clock.monotonic()) : 0;
 }
 
 /** The child, or why there is none. Never rejects. */

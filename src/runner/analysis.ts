@@ -46,6 +46,7 @@ export function analysisOf(session: SessionFile, now: number): Record<string, un
     cause: cause ?? "unknown",
     durationMs: Math.max(0, now - Date.parse(startedAt)),
     ...figures,
+    busyMs: Math.round(figures?.busyMs ?? 0),
     lastTurn: lastTurn?.how ?? "none",
   };
 }
