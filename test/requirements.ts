@@ -33,7 +33,6 @@ const planned = (id: Requirement["id"], text: string, note: string): Requirement
 });
 
 const workspaces = "Workspaces are not built yet";
-const wakes = "No provider is woken yet: messages are read with relay_check_messages";
 
 export const requirements: readonly Requirement[] = [
   kept(
@@ -171,9 +170,13 @@ export const requirements: readonly Requirement[] = [
   planned("P6.2", "A holder that lost its claim cannot write with it afterwards", workspaces),
   planned("P7.1", "Release and shutdown refuse while work is uncommitted or unmerged", workspaces),
   planned("P7.2", "Landing is compare-and-swap on the target branch, never a force", workspaces),
-  planned("P8.1", "A message for an idle agent starts a turn", wakes),
-  planned("P8.2", "A message for a busy agent is injected at the next safe point", wakes),
-  planned("P8.3", "The sender can see which of these has happened", wakes),
+  kept("P8.1", "A message for an idle agent starts a turn"),
+  kept(
+    "P8.2",
+    "An urgent message for a busy agent is injected at the next safe point, any other when the turn ends",
+  ),
+  kept("P8.3", "The sender can see which of these has happened, and only once it has"),
+  kept("P8.4", "A message under way when the agent or its runner is killed is given again, or it was read"),
 
   kept("C.1", "up prints its ready line first: event, url, mcpUrl, operatorTokenFile"),
   kept("C.2", "proxy prints its ready line first: event, url, secretFile"),
@@ -213,4 +216,8 @@ export const requirements: readonly Requirement[] = [
   kept("C.31", "Whatever is sent to an operation or a tool is answered in the product's own words"),
   kept("C.32", "Killed under load with a million messages the relay is up again within a second"),
   kept("C.33", "An agent that has gone wild gets its limit through, and the others hardly notice"),
+  kept(
+    "C.40",
+    "People make and give profiles, remove agents, and make tokens that enrol within what they grant",
+  ),
 ];
