@@ -20,7 +20,7 @@ async function answer(played: Played, outcome: DeliveryOutcome) {
   await settle();
 }
 
-test("I1, I3: an idle agent gets a message: intent on disk, given, injected, and read when its turn completed", async () => {
+test("I1, I3: [P8.1] [P8.3] an idle agent gets a message: intent on disk, given, injected, and read when its turn completed", async () => {
   const played = play();
   await add(played, "m1");
   expect(played.log).toEqual(["offered m1", "give m1"]);
@@ -55,7 +55,7 @@ test("I3: a turn that failed or was interrupted reads nothing; the next complete
   expect(played.log).toContain("report read m1");
 });
 
-test("I5: a running turn gets urgent messages only; the rest comes at its end in one text", async () => {
+test("I5: [P8.2] a running turn gets urgent messages only; the rest comes at its end in one text", async () => {
   const played = play();
   played.state = "busy";
   await add(played, "m1", "m2");
@@ -158,7 +158,7 @@ describe("I7: what the session did not take is given again", () => {
   });
 });
 
-describe("I4: a message under way at a crash is looked for", () => {
+describe("I4: [P8.4] a message under way at a crash is looked for", () => {
   const rows = [
     { what: "not there", found: undefined, again: true },
     { what: "there, its turn was cut", found: "taken", again: true },
@@ -248,7 +248,7 @@ const happenings = {
 };
 const names = Object.keys(happenings) as (keyof typeof happenings)[];
 
-test("I7, I2: whatever happens, every message ends as read once the session works again", async () => {
+test("I7, I2: [P8.4] whatever happens, every message ends as read once the session works again", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.tuple(fc.constantFrom(...names), fc.nat({ max: 8 })), { maxLength: 40 }),

@@ -70,7 +70,7 @@ test("it is ready when the program answers, not before", async () => {
   expect(session.status.state).toBe("idle");
 });
 
-test("P8: a text is injected when the model gets it, and is in the turn that ends", async () => {
+test("[P8.1] a text is injected when the model gets it, and is in the turn that ends", async () => {
   const { session, ready, lifecycle, say, written, only } = start();
   ready();
   const given = watched(session.inject({ id: "i1", text: "hello" }, { urgent: false }));
@@ -106,7 +106,7 @@ test("P8: a text is injected when the model gets it, and is in the turn that end
   ]);
 });
 
-test("urgent goes in at the next safe point of the running turn", () => {
+test("[P8.2] urgent goes in at the next safe point of the running turn", () => {
   const { session, ready, written } = start();
   ready();
   void session.inject({ id: "i1", text: "now" }, { urgent: true });

@@ -62,7 +62,7 @@ test("the first hook tells the conversation and that input is taken", () => {
   expect(only("conversation")).toEqual([{ type: "conversation", id: "c1", transcript }]);
 });
 
-test("P8: a text goes to the session's inbox with its token, and is injected when the prompt was submitted", async () => {
+test("[P8.1] a text goes to the session's inbox with its token, and is injected when the prompt was submitted", async () => {
   const { session, hook, inbox, only } = start();
   hook("SessionStart");
   const given = session.inject({ id: "i1", text: "delivery i1\nhello" }, { urgent: false });
