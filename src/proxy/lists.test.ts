@@ -133,7 +133,13 @@ describe("P3: what is shown", () => {
       builtin: () => toolDefinitions(["message:send"]),
     });
     closers.push(() => endpoint.close());
-    const names = ["relay_send_message", "relay_reply", "relay_operation_status"];
+    const names = [
+      "relay_send_message",
+      "relay_reply",
+      "relay_message_status",
+      "relay_operation_status",
+      "relay_decline",
+    ];
     expect(await listed(endpoint)).toEqual(names);
   });
 

@@ -21,8 +21,16 @@ test("the relay's policy is the table of its tools", () => {
     ["relay_send_message", true, false],
     ["relay_reply", true, false],
     ["relay_check_messages", false, true],
+    ["relay_get_thread", false, true],
+    ["relay_search_messages", false, true],
+    ["relay_message_status", false, true],
     ["relay_operation_status", false, true],
+    ["relay_join_channel", false, false],
+    ["relay_leave_channel", false, false],
+    ["relay_list_channels", false, true],
     ["relay_list_agents", false, true],
+    ["relay_outstanding", false, true],
+    ["relay_decline", false, false],
   ]);
 });
 

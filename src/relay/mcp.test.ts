@@ -36,7 +36,10 @@ describe.each(eras)("MCP in the $era era", ({ era, mode }) => {
     expect(client.getServerCapabilities()?.tools?.listChanged).toBe(true);
     const { runnerToken } = await relay.enrol("bob");
     const runner = await connected(relay.server.mcpUrl, runnerToken, mode);
-    expect((await runner.listTools()).tools.map(({ name }) => name)).toEqual(["relay_list_agents"]);
+    expect((await runner.listTools()).tools.map(({ name }) => name)).toEqual([
+      "relay_list_channels",
+      "relay_list_agents",
+    ]);
     await Promise.all([client.close(), runner.close()]);
   });
 
