@@ -6,6 +6,9 @@ import { join } from "node:path";
 import { type RunningRelay, runningRelay, type TestClock } from "../../test/fixtures/running-relay.ts";
 import { connectWitness } from "../../test/fixtures/sdk-client.ts";
 import { realClock, sleep, VirtualClock } from "../base/clock.ts";
+import { seededRandom } from "../base/random.ts";
+import { limits } from "../limits.ts";
+import { followFeed } from "../sdk/feed.ts";
 import { reminderNotes } from "../wire/obligation.ts";
 
 const minute = 60_000;
@@ -15,7 +18,8 @@ function standingClock(): TestClock {
   return {
     now: () => clock.now(),
     monotonic: () => clock.monotonic(),
-    after: (ms, callback) => clock.after(ms, callback),
+    // Short waits, such as for the end of connections, are real.
+    after: (ms, callback) => (ms < minute / 2 ? realClock : clock).after(ms, callback),
     skip: (ms) => clock.advance(ms),
   };
 }
@@ -91,6 +95,63 @@ test("[P5.14] a due time that came while the relay was down is noticed when it i
   await until("it is overdue", async () => (await audited(relay, "obligation_overdue")).length > 0);
   expect(await audited(relay, "obligation_overdue")).toMatchObject([{ subject: messageId }]);
   rmSync(folder, { recursive: true });
+});
+
+test("one who waits in vain is told so for a day, and sees it in the list for longer", async () => {
+  await using relay = await runningRelay({ clock: standingClock() });
+  await relay.enrol("bob");
+  const { messageId } = await relay.operator.sendMessage({ to: "bob", body: "?", expectsReply: true });
+  const target = { url: relay.server.mcpUrl, secret: relay.operatorToken };
+  await using witness = await connectWitness(target, "modern");
+  const told = async () => {
+    const { structuredContent } = await witness.client.callTool({
+      name: "relay_check_messages",
+      arguments: {},
+    });
+    return (structuredContent as { reminders: unknown[] }).reminders;
+  };
+  relay.clock.skip(59 * minute);
+  expect(await told()).toEqual([]);
+  relay.clock.skip(minute);
+  expect(await told()).toMatchObject([
+    { kind: "overdue", messageId, with: "bob", text: reminderNotes.overdue },
+  ]);
+  relay.clock.skip(limits.overdueShownMs);
+  expect(await told()).toEqual([]);
+  const listed = await witness.client.callTool({ name: "relay_outstanding", arguments: {} });
+  expect(listed.structuredContent).toMatchObject({ awaited: [{ messageId, state: "overdue" }] });
+});
+
+test("both sides are hinted at by the feed when something happens about a reply", async () => {
+  const clock = standingClock();
+  await using relay = await runningRelay({ clock });
+  const bob = await relay.enrol("bob");
+  const ending = new AbortController();
+  const hints = { operator: 0, bob: 0 };
+  const followed = Object.entries({ operator: relay.operatorToken, bob: bob.runnerToken }).map(
+    async ([name, token]) => {
+      const feed = followFeed({
+        url: relay.server.url,
+        token: () => token,
+        clock: realClock,
+        random: seededRandom(1),
+        signal: ending.signal,
+      });
+      for await (const { event } of feed) {
+        const counts = event.type === "changed" && event.subject === "obligations";
+        hints[name as "operator" | "bob"] += counts ? 1 : 0;
+      }
+    },
+  );
+  await until("both follow", async () => (await relay.operator.getStatus({})).online === 2);
+  await relay.operator.sendMessage({ to: "bob", body: "?", expectsReply: true });
+  clock.skip(10 * minute);
+  await until("the debtor is reminded", async () => hints.bob === 1);
+  expect(hints.operator).toBe(0);
+  clock.skip(50 * minute);
+  await until("both hear that it is overdue", async () => hints.bob >= 2 && hints.operator === 1);
+  ending.abort();
+  await Promise.all(followed);
 });
 
 test("[P5.15] an agent sees what it owes and is owed, and declines with a reason", async () => {
