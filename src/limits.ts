@@ -318,6 +318,9 @@ export const limits = {
   codexStartMs: 20 * second,
   /** A lost connection to Codex's app-server is opened again after this pause. */
   codexReconnectMs: second,
+  /** A conversation that a person has begun can be joined a moment after its first turn: asked this often, in such pauses. */
+  codexJoinMs: 100,
+  codexJoinAttempts: 100,
   /** Texts given to Codex that are remembered, so that none is given twice: more than one session sees in a week. */
   codexGivenMax: 10_000,
   /** Items of a resumed conversation that are looked through for texts it already holds. */

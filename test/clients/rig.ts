@@ -10,6 +10,7 @@ import { startMessagesEndpoint } from "./messages-endpoint.ts";
 import type { ModelEndpoint, ModelRequest } from "./model-log.ts";
 import { makePerson, type Person } from "./person.ts";
 import { startResponsesEndpoint } from "./responses-endpoint.ts";
+import { openTerminal, type Terminal } from "./terminal.ts";
 
 export const clientNames = ["claude", "codex"] as const;
 export type ClientName = (typeof clientNames)[number];
@@ -35,6 +36,8 @@ export type Rig = {
   models: Record<ClientName, ModelEndpoint>;
   /** `agent-relay run … --headless`; resolves when the agent waits for messages. */
   headless(agent: string, client: ClientName, options?: RunOptions): Promise<Serving>;
+  /** `agent-relay run` at a terminal; resolves when the relay knows that the agent is idle, or at once with `wait: false`. */
+  terminal(agent: string, client: ClientName, options?: RunOptions & { wait?: boolean }): Promise<Terminal>;
   /** The arguments of such a run. */
   command(agent: string, client: ClientName, options?: RunOptions): string[];
   /** `agent-relay send` as the operator. */
@@ -66,6 +69,7 @@ export async function openRig(): Promise<Rig> {
     clients: { claude: process.env.CLIENTS_CLAUDE ?? "", codex: process.env.CLIENTS_CODEX ?? "" },
     models: { messages: models.claude.url, responses: models.codex.url },
   });
+  const terminals: Terminal[] = [];
   const world = openWorld();
   let relay = await world.up();
   const relayUrl = relay.url;
@@ -93,6 +97,30 @@ export async function openRig(): Promise<Rig> {
       });
       return run;
     },
+    async terminal(agent, client, { args = [], wait = true } = {}) {
+      const own = [
+        "run",
+        client,
+        "--name",
+        agent,
+        ...place.map((part) => (part === "HOME" ? "--home" : part)),
+        world.home,
+      ];
+      const terminal = openTerminal({
+        ...{ folder, name: agent, cwd: person.work, env: person.env },
+        command: [program, ...own, ...(args.length === 0 ? [] : ["--", ...args])],
+      });
+      terminals.push(terminal);
+      if (wait)
+        await until(
+          `${agent} is idle`,
+          async () => ((await state(agent)) === "idle" ? true : undefined),
+          40_000,
+        ).catch((error: unknown) => {
+          throw new Error(`${error}: its screen is ${terminal.screen()}`);
+        });
+      return terminal;
+    },
     async send(to, text, ...more) {
       const { code, stderr } = await world.cli(["send", to, text, ...more, ...place]);
       if (code !== 0) throw new Error(`Send to ${to}: ${stderr}`);
@@ -110,6 +138,7 @@ export async function openRig(): Promise<Rig> {
       relay = await world.up("--port", new URL(relayUrl).port);
     },
     async close() {
+      for (const terminal of terminals) terminal.close();
       await world.close();
       await Promise.all(Object.values(models).map((model) => model.close()));
       if (process.env.CLIENTS_KEEP === undefined) rmSync(folder, { recursive: true, force: true });
@@ -149,6 +178,3 @@ const query = `
   FROM inbox i JOIN messages m ON m.id = i.message_id JOIN agents a ON a.id = i.agent_id
     JOIN agents s ON s.id = m.sender_id
   ORDER BY m.number`;
-
-/** The launcher under test, for those who start it themselves. */
-export { program };

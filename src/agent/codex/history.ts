@@ -21,9 +21,16 @@ export async function injectionsIn({
   });
 }
 
-/** The newest turns, without their items. */
-export function turnsIn({ link, threadId }: History, limit: number): Promise<Members[]> {
-  return page(link, "thread/turns/list", { threadId, limit });
+/** The newest turn as the notifications that a client would have got; without its end while it runs. */
+export async function newestTurn({ link, threadId }: History): Promise<[string, Members][]> {
+  const [turn] = await page(link, "thread/turns/list", { threadId, limit: 1 });
+  if (turn === undefined) return [];
+  const items = Array.isArray(turn.items) ? turn.items : [];
+  return [
+    ["turn/started", { threadId, turn }],
+    ...items.map((item): [string, Members] => ["item/completed", { threadId, turn, item }]),
+    ...(turn.status === "inProgress" ? [] : [["turn/completed", { threadId, turn }] as [string, Members]]),
+  ];
 }
 
 /** Which of these the conversation holds, and whether the turn that had it was completed. */
@@ -33,7 +40,8 @@ export async function lookFor(
 ): Promise<ReadonlyMap<string, "taken" | "done">> {
   const found = (await injectionsIn(history)).filter(({ injection }) => injections.includes(injection));
   if (found.length === 0) return new Map();
-  const turns = await turnsIn(history, history.items);
+  const { link, threadId, items: limit } = history;
+  const turns = await page(link, "thread/turns/list", { threadId, limit });
   const completed = turns.filter(({ status }) => status === "completed").map(({ id }) => id);
   return new Map(
     found.map(({ injection, turn }) => [injection, completed.includes(turn) ? "done" : "taken"] as const),

@@ -52,7 +52,7 @@ function requestFor(mode: LaunchMode): Omit<LaunchRequest, "conversation"> {
 }
 
 function world(options: { script?: Script; mode?: LaunchMode; saved?: SavedConversation } = {}) {
-  const script = { ...usual, ...options.script };
+  const script: Script = { ...usual, ...options.script };
   const clock = new VirtualClock(0);
   const calls: Call[] = [];
   const events: SessionEvent[] = [];
@@ -105,7 +105,7 @@ function world(options: { script?: Script; mode?: LaunchMode; saved?: SavedConve
   const tell = (method: string, params: Record<string, unknown>) =>
     sockets.at(-1)?.events.onText(JSON.stringify({ method, params: { threadId: "t", ...params } }));
   return {
-    ...{ clock, calls, events, sockets, servers, session, tell },
+    ...{ script, clock, calls, events, sockets, servers, session, tell },
     given: () =>
       calls.filter(({ method }) => /^turn\/(start|steer)$/.test(method)).map(({ method }) => method),
     /** Starts the program and lets everything that is pending happen. */
@@ -333,16 +333,56 @@ describe("at a terminal", () => {
     expect(at.session.status.state).toBe("idle");
   });
 
-  test("a turn that ran before it was joined is known", async () => {
-    const script = {
-      "thread/resume": { thread: { id: "t", status: { type: "active" } } },
-      "thread/turns/list": { data: [{ id: "u", status: "inProgress" }] },
+  const active = { status: { type: "active", activeFlags: [] } };
+  const item = { type: "userMessage", clientId: "m1" };
+
+  test("a turn that ran before it could be joined is known, with what stands in it", async () => {
+    const script: Script = {
+      "thread/resume": "no rollout found",
+      "thread/turns/list": { data: [{ id: "u", status: "inProgress", items: [item] }] },
     };
     const at = world({ mode: "terminal", script });
     await at.start();
     at.tell("thread/started", thread("t"));
+    const outcome = at.session.inject(one, { urgent: false });
+    await settled();
+    expect(at.given()).toEqual(["turn/start"]);
+    at.tell("thread/status/changed", active);
+    await settled();
+    expect(at.session.status.state).toBe("idle");
+    at.script["thread/resume"] = usual["thread/resume"];
+    at.clock.advance(limits.codexJoinMs);
     await settled();
     expect(at.session.status.state).toBe("busy");
+    expect(await outcome).toEqual({ status: "injected" });
+    at.ended();
+    expect(at.events.at(-1)).toMatchObject({ type: "turn-ended", turn: { injections: ["m1"] } });
+  });
+
+  test("a turn that was over before it could be joined is told as a whole, once", async () => {
+    const script = { "thread/turns/list": { data: [{ id: "u", status: "completed", items: [item] }] } };
+    const at = world({ mode: "terminal", script });
+    await at.start();
+    at.tell("thread/started", thread("t"));
+    void at.session.inject(one, { urgent: false });
+    await settled();
+    at.tell("thread/status/changed", active);
+    await settled();
+    at.tell("thread/status/changed", active);
+    await settled();
+    expect(at.session.status.figures.turns).toBe(1);
+    expect(at.session.status.lastTurn).toMatchObject({ how: "completed", injections: ["m1"] });
+    expect(at.calls.filter(({ method }) => method === "thread/resume")).toHaveLength(1);
+  });
+
+  test("another conversation of the person is the one that is spoken in from then on", async () => {
+    const at = world({ mode: "terminal" });
+    await at.start();
+    at.tell("thread/started", thread("t"));
+    at.tell("thread/started", thread("second"));
+    void at.session.inject(one, { urgent: false });
+    await settled();
+    expect(at.calls.at(-1)).toMatchObject({ method: "turn/start", params: { threadId: "second" } });
   });
 
   test("what Codex asks is left to the person", async () => {

@@ -3,6 +3,7 @@
  * the program itself; at a terminal it runs beside the person's Codex, which is attached to it, and both see the same
  * conversation. Texts go in as turns, or join the running one.
  */
+import { sleep } from "../../base/clock.ts";
 import type { OpenSocket } from "../../base/http/web-socket.ts";
 import type { LaunchPlan } from "../launch.ts";
 import type { Injection, InjectOutcome, Session, SessionChild, SessionOptions } from "../session.ts";
@@ -10,11 +11,12 @@ import { createCore, type SessionCore } from "../session-core.ts";
 import type { SessionStatus } from "../status.ts";
 import { type Answer, type Connection, connectAppServer, type Members, members, text } from "./connection.ts";
 import { createGiven, type Given } from "./given.ts";
-import { type History, injectionsIn, lookFor, turnsIn } from "./history.ts";
+import { type History, injectionsIn, lookFor, newestTurn } from "./history.ts";
 import { serverPlan, terminalPlan } from "./launch.ts";
 import { unattendedAnswer } from "./requests.ts";
 import { listeningAddress, type ServerProcess, type StartServer } from "./server-process.ts";
 import {
+  isActive,
   noThread,
   startedThread,
   type ThreadFacts,
@@ -52,6 +54,9 @@ class CodexSession implements Session {
   /** Counts starts: what belongs to an earlier one is not heard any more. */
   #start = 0;
   #closing = false;
+  /** What happens in the conversation is told to this client. */
+  #joined = false;
+  #endedTurn: string | undefined;
   /** Wait for the end of the running turn. */
   #later: Injection[] = [];
 
@@ -243,6 +248,7 @@ class CodexSession implements Session {
     const facts = answer.status === "done" ? threadFacts(members(members(answer.result).thread)) : undefined;
     if (facts === undefined) throw new Error(`Begin a conversation of Codex: ${why(answer)}`);
     this.#adopt(facts);
+    this.#joined = true;
     this.#core.emit({ type: "ready" });
   }
 
@@ -257,16 +263,35 @@ class CodexSession implements Session {
     // What was given before a crash is not given again.
     for (const entry of await injectionsIn(this.#historyOf(link, id))) this.#given.taken(entry.injection);
     this.#adopt({ id, transcript: text(thread.path) ?? transcript });
-    if (members(thread.status).type !== "active") this.#core.emit({ type: "ready" });
-    else await this.#joinTurn(link, id);
+    this.#joined = true;
+    this.#core.emit({ type: "ready" });
+    if (members(thread.status).type === "active") await this.#catchUp(link, id);
     return true;
   }
 
-  /** A turn ran already when this client came: nobody told it of its beginning. */
-  async #joinTurn(link: Connection, threadId: string): Promise<void> {
-    const [turn = {}] = await turnsIn(this.#historyOf(link, threadId), 1);
-    this.#core.emit({ type: "ready" });
-    if (turn.status === "inProgress") this.#hear("turn/started", { threadId, turn });
+  /**
+   * Joins the conversation that the person has begun. Codex knows it to others only from its first turn on, and says
+   * that a turn has begun a moment before it can be joined.
+   */
+  async #join(link: Connection, threadId: string): Promise<void> {
+    const { clock, limits } = this.#options;
+    for (let attempt = 0; attempt < limits.codexJoinAttempts; attempt += 1) {
+      const answer = await link.request("thread/resume", { threadId, excludeTurns: true });
+      if (this.#joined || this.#link !== link || this.#thread.id !== threadId) return;
+      if (answer.status === "done") {
+        this.#joined = true;
+        return this.#catchUp(link, threadId);
+      }
+      await sleep(clock, limits.codexJoinMs);
+    }
+    this.#core.emit({ type: "trouble", what: `the conversation ${threadId} cannot be joined` });
+  }
+
+  /** What has happened in the newest turn before this client was told of anything. */
+  async #catchUp(link: Connection, threadId: string): Promise<void> {
+    for (const [method, params] of await newestTurn(this.#historyOf(link, threadId)))
+      if (members(params.turn).id !== this.#endedTurn || params.turn === undefined)
+        this.#hear(method, params);
   }
 
   #historyOf(link: Connection, threadId: string): History {
@@ -283,9 +308,13 @@ class CodexSession implements Session {
     const begun = this.#options.mode === "terminal" ? startedThread(method, params) : undefined;
     if (begun !== undefined && begun.id !== this.#thread.id && this.#link !== undefined) {
       // The person began a conversation, their first or another one: it is the one that is spoken in from now on.
-      void this.#follow(this.#link, begun);
+      this.#joined = false;
+      this.#adopt(begun);
+      this.#core.emit({ type: "ready" });
       return;
     }
+    if (!this.#joined && this.#link !== undefined && isActive(method, params, this.#thread.id))
+      void this.#join(this.#link, text(params.threadId) ?? "");
     const { state, events } = threadStep(this.#thread, method, params);
     this.#thread = state;
     for (const event of events) {
@@ -296,7 +325,8 @@ class CodexSession implements Session {
   }
 
   #turnEnded({ turn }: Members): void {
-    for (const injection of this.#given.turnEnded(text(members(turn).id)))
+    this.#endedTurn = text(members(turn).id);
+    for (const injection of this.#given.turnEnded(this.#endedTurn))
       this.#core.emit({ type: "dropped", injection });
     this.#giveLater();
   }

@@ -42,6 +42,13 @@ export function threadFacts(thread: Members): ThreadFacts | undefined {
   return id === undefined ? undefined : { id, transcript: text(thread.path) };
 }
 
+/** True for the notification that a turn runs in this thread; it is sent also to clients that have not joined it. */
+export function isActive(method: string, params: Members, id: string | undefined): boolean {
+  return (
+    method === "thread/status/changed" && params.threadId === id && members(params.status).type === "active"
+  );
+}
+
 const toolItems: Readonly<Record<string, (item: Members) => string>> = {
   commandExecution: () => "command",
   fileChange: () => "file change",

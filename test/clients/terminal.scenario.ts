@@ -1,0 +1,77 @@
+/**
+ * Both real clients as a person uses them: `agent-relay run` at a terminal. The session is the usual one; messages wake it,
+ * urgent ones come behind the running tool, and what the person types goes on to work.
+ */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { until } from "../e2e/kit.ts";
+import { needs } from "../needs.ts";
+import { attemptsOutside } from "./network.ts";
+import { type ClientName, clientNames, openRig, type Rig } from "./rig.ts";
+
+const attemptsBefore = attemptsOutside();
+const waitMs = 45_000;
+let rig: Rig;
+beforeEach(async () => {
+  rig = await openRig();
+});
+afterEach(() => rig.close());
+
+const sleepOrder: Record<ClientName, string> = {
+  claude: 'DO Bash {"command":"sleep 4; echo slept","description":"sleep"}',
+  codex: 'DO exec_command {"cmd":"sleep 4; echo slept"}',
+};
+
+describe.each([...clientNames])("%s at a terminal", (client) => {
+  needs("tmux")(
+    "P8: an idle session wakes by a message and answers it; the person sees it and goes on",
+    async () => {
+      const terminal = await rig.terminal("ada", client);
+      await rig.send("ada", "what is up", "--expects-reply");
+      const answer = await until(
+        "the operator has the answer",
+        () => rig.delivered().find(({ recipient }) => recipient === "operator"),
+        waitMs,
+      ).catch((error: unknown) => {
+        throw new Error(`${error}: the screen is ${terminal.screen()}`);
+      });
+      const asked = rig.delivered().find(({ recipient }) => recipient === "ada");
+      expect(answer.reply_to).toBe(asked?.id ?? "");
+      expect(rig.seenBy(client, asked?.id ?? "none")).not.toEqual([]);
+      await until(
+        "its turn is over",
+        async () => ((await rig.state("ada")) === "idle" ? true : undefined),
+        waitMs,
+      );
+      await terminal.type("typed by the person");
+      await until("the model has it", () => rig.seenBy(client, "typed by the person")[0], waitMs);
+    },
+  );
+
+  needs("tmux")(
+    "P8: busy: an urgent message stands right behind the result of the running tool",
+    async () => {
+      const terminal = await rig.terminal("ada", client);
+      await terminal.type(sleepOrder[client]);
+      const model = rig.models[client];
+      await until("the tool runs", () => rig.seenBy(client, sleepOrder[client])[0], waitMs);
+      await rig.send("ada", "look at this now", "--urgent");
+      const row = await until(
+        "ada has read it",
+        () => rig.delivered().find(({ read_at }) => read_at !== null),
+        waitMs,
+      ).catch((error: unknown) => {
+        throw new Error(`${error}: the screen is ${terminal.screen()}`);
+      });
+      const [shown] = rig.seenBy(client, row.id);
+      const items = shown?.items ?? [];
+      const result = items.findIndex((item) => item.kind === "result" && item.text.includes("slept"));
+      expect(items.findIndex((item) => item.kind === "text" && item.text.includes(row.id))).toBe(result + 1);
+      expect(result).toBeGreaterThan(0);
+      expect(model.requests.length).toBeGreaterThan(1);
+    },
+  );
+});
+
+test("no host but loopback was tried", () => {
+  expect(attemptsOutside()).toBe(attemptsBefore);
+});
