@@ -96,6 +96,22 @@ test("[P2.22] the operator stops the writes of an agent and lets it write again;
   });
 });
 
+test("what brakes hold back is in the audit log once, however often it is tried", async () => {
+  await using relay = await slowRelay();
+  const [alice, bob] = [await relay.enrol("alice"), await relay.enrol("bob")];
+  await relay.operator.quarantineAgent({ agent: "bob", reason: "" });
+  for (const { runner } of [alice, bob]) {
+    const lane = { storeId: crypto.randomUUID() };
+    const { laneSession } = await runner.openLane(lane);
+    await runner.deliverRecords({ ...lane, laneSession, records: ["1", "2", "3", "4"].map(record) });
+    await runner.deliverRecords({ ...lane, laneSession, records: ["5", "6"].map(record) });
+  }
+  const entries = async (kind: "rate_limited" | "write_refused") =>
+    (await relay.operator.listAudit({ kind })).entries.map(({ actorName, subject }) => [actorName, subject]);
+  expect(await entries("rate_limited")).toEqual([["alice", "writes"]]);
+  expect(await entries("write_refused")).toEqual([["bob", "quarantined"]]);
+});
+
 test("what a runner says its agent does is shown to agents and people until it is too old", async () => {
   await using relay = await runningRelay();
   const alice = await relay.enrol("alice");

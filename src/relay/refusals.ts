@@ -6,7 +6,7 @@ import type { Clock } from "../base/clock.ts";
 import { limits } from "../limits.ts";
 import type { Audit, AuditEvent } from "./audit.ts";
 
-export type RefusalKind = "authentication_failed" | "scope_denied" | "rate_limited";
+export type RefusalKind = "authentication_failed" | "scope_denied" | "rate_limited" | "write_refused";
 
 export type Refusals = {
   /** Notes a refusal of this kind to whoever asked; `subject` is what was tried, from a table. */

@@ -13,6 +13,7 @@ import {
 import type { LaneOutcome } from "../wire/lane.ts";
 import { type NeutralResult, type Receipt, receipt, receiptResult, receiptSchema } from "../wire/receipt.ts";
 import type { AgentPrincipal } from "./access.ts";
+import { noteBraked } from "./brakes.ts";
 import { obligationsChanged } from "./obligations.ts";
 import { type Relay, timeText } from "./relay.ts";
 
@@ -52,6 +53,7 @@ export async function applyLive(relay: Relay, by: AgentPrincipal, write: LiveWri
     throw new RelayError("agent_removed", `${write.tool}: the agent '${by.agentName}' was removed`);
   }
   relay.hub.wake(applied.woken);
+  noteBraked(relay, by, applied.outcomes);
   await obligationsChanged(relay, by, applied.obligations ?? []);
   const [outcome] = applied.outcomes;
   if (outcome === undefined) throw new Error("Apply one write: the store gave no outcome, one was wanted");

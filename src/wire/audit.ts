@@ -20,7 +20,8 @@ export const auditTable = {
   token_revoked: "a token and what it minted were revoked",
   authentication_failed: "a request came with no valid token (the first of each minute, with a count)",
   scope_denied: "a principal tried what its scopes do not allow (the first of each minute, with a count)",
-  rate_limited: "a token asked more often than it may (the first of each minute, with a count)",
+  rate_limited:
+    "a token asked, or an agent wrote, more often than it may (the first of each minute, with a count)",
   lease_taken_over: "another runner took over an agent",
   agent_removed: "an agent was removed and its name freed",
   agent_quarantined: "an agent's writes were stopped",
@@ -32,7 +33,7 @@ export const auditTable = {
   obligation_discharged: "a reply that was owed came",
   obligation_declined: "a reply that was owed was declined",
   obligation_overdue: "a reply is overdue; its creditor was told",
-  write_refused: "a brake refused an agent's write for good",
+  write_refused: "a brake refused an agent's write for good (the first of each minute, with a count)",
 } as const satisfies Record<string, string>;
 
 export type AuditKind = keyof typeof auditTable;

@@ -5,6 +5,7 @@ import { asId, type IdempotencyKey, type StoreId } from "../../wire/id.ts";
 import type { LaneOutcome, LaneRecord } from "../../wire/lane.ts";
 import { traceIdOf } from "../../wire/trace.ts";
 import { requireAgent } from "../access.ts";
+import { noteBraked } from "../brakes.ts";
 import { obligationsChanged } from "../obligations.ts";
 import { type Relay, timeText } from "../relay.ts";
 import { known, type Operation } from "./operation.ts";
@@ -63,6 +64,7 @@ export const deliverRecords: Operation<"deliverRecords"> = async (relay, input, 
     case "applied":
       hub.wake(result.woken);
       noteRecords(relay, input.records, result.outcomes);
+      noteBraked(relay, runner, result.outcomes);
       await obligationsChanged(relay, runner, result.obligations ?? []);
       return { outcomes: result.outcomes, generation: store.identity.generation };
     case "fenced":
