@@ -45,6 +45,9 @@ describe("profiles", () => {
     const { token } = await relay.enrol("alice");
     const wide = { name: "root", scopes: ["token:admin"] } as never;
     await expect(relay.operator.setProfile(wide)).rejects.toMatchObject({ code: "bad_request" });
+    await expect(relay.operator.setProfile({ name: "operator" })).rejects.toMatchObject({
+      code: "bad_request",
+    });
     await expect(relay.client(token).setProfile({ name: "default" })).rejects.toMatchObject({
       code: "forbidden",
     });
@@ -149,6 +152,24 @@ describe("hosts", () => {
     const { entries } = await relay.operator.listAudit({ kind: "lease_taken_over" });
     expect(entries).toMatchObject([{ actor: "host", subject: "bob", facts: { live: false } }]);
   });
+});
+
+test("[P4.9] an operator's own machine takes its agent back without asking, and it is written down", async () => {
+  await using relay = await runningRelay();
+  const enrol = (place: string) =>
+    relay.operator.enrolRunner({
+      agentName: "alice",
+      provider: "exec",
+      machine: "mill",
+      place: tokenHash(place),
+      secretHash: tokenHash(secret("runner")),
+    });
+  const first = await enrol("home");
+  await expect(enrol("another home")).rejects.toMatchObject({ code: "name_taken", data: { live: true } });
+  expect(await enrol("home")).toMatchObject({ agentId: first.agentId, leaseEpoch: 2 });
+  const { entries } = await relay.operator.listAudit({ kind: "runner_enrolled" });
+  expect(entries.map(({ facts }) => facts.displaced)).toEqual([first.tokenId, undefined]);
+  expect((await relay.operator.listAudit({ kind: "lease_taken_over" })).entries).toEqual([]);
 });
 
 describe("renewals", () => {

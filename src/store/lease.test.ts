@@ -9,7 +9,14 @@ const takeover: LeaseRequest = { ...asked, takeover: true };
 const cases: [string, Holder | undefined, LeaseRequest, ReturnType<typeof decideLease>][] = [
   ["nobody holds it", undefined, asked, "free"],
   ["nobody holds it, a takeover is asked for", undefined, takeover, "free"],
-  ["the same machine and home", held, { ...asked, place: "mill" }, "own"],
+  ["the same machine and home", held, { ...asked, place: "mill", mayTakeOver: true }, "own"],
+  ["a place that may be a guess", held, { ...asked, place: "mill" }, "name_taken"],
+  [
+    "a place that may be a guess, with a takeover",
+    held,
+    { ...takeover, place: "mill" },
+    "takeover_forbidden",
+  ],
   ["the same host token", held, { ...asked, parentId: "host 1" }, "own"],
   ["another one", held, asked, "name_taken"],
   ["another one, the holder shows no life", { ...held, live: false }, asked, "name_taken"],

@@ -30,9 +30,10 @@ export type LeaseDecision = "free" | "own" | "takeover" | "name_taken" | "takeov
  */
 export function decideLease(holder: Holder | undefined, asked: LeaseRequest): LeaseDecision {
   if (holder === undefined) return "free";
-  const samePlace = holder.place !== undefined && holder.place === asked.place;
   const sameHost = holder.parentId !== undefined && holder.parentId === asked.parentId;
-  if (samePlace || sameHost) return "own";
+  // A place can be guessed: it is believed only of those that may displace the runner anyway.
+  const samePlace = holder.place !== undefined && holder.place === asked.place && asked.mayTakeOver;
+  if (sameHost || samePlace) return "own";
   if (!asked.takeover) return "name_taken";
   // A runner that shows no life may be displaced by any that may enrol, a live one by those who answer for it.
   return asked.mayTakeOver || !holder.live ? "takeover" : "takeover_forbidden";

@@ -7,6 +7,9 @@ import { type Relay, timeText } from "../relay.ts";
 import { narrowed } from "../tokens.ts";
 import { known, type Operation } from "./operation.ts";
 
+/** What stands in place of a profile at the operator, who has none. */
+const reservedName = "operator";
+
 export const listProfiles: Operation<"listProfiles"> = async ({ store }) => ({
   profiles: (await store.listProfiles()).map(profileView),
 });
@@ -16,6 +19,9 @@ export const getProfile: Operation<"getProfile"> = async (relay, { name }) =>
 
 export const setProfile: Operation<"setProfile"> = async (relay, input, by) => {
   const { name } = input;
+  if (name === reservedName) {
+    throw new RelayError("bad_request", `Set profile '${name}': the name is reserved, any other was wanted`);
+  }
   const before: Profile = (await find(relay, name)) ?? { ...defaultProfile, name };
   const wanted: Profile = {
     name,

@@ -60,7 +60,12 @@ export const enrolRunner: Operation<"enrolRunner"> = async (relay, input, by) =>
 async function told(relay: Relay, by: Principal, { agent, token, displaced, ...ended }: Enrolled) {
   revoked(relay, displaced === undefined ? ended.revoked : [displaced.holder, ...ended.revoked]);
   relay.hub.agentsChanged();
-  const facts = { machine: agent.machine, profile: agent.profile, token: token.id };
+  const facts = {
+    machine: agent.machine,
+    profile: agent.profile,
+    token: token.id,
+    ...(displaced === undefined ? {} : { displaced: displaced.holder }),
+  };
   await relay.audit({ kind: "runner_enrolled", by, subject: agent.name, facts });
   if (displaced === undefined || displaced.silent) return;
   await relay.audit({
