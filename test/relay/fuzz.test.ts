@@ -65,13 +65,13 @@ function tokenFor({ about }: HostileRequest): string {
 }
 
 function requestBytes(request: HostileRequest): Buffer {
-  const { method, target, type, body } = request;
+  const { method, target, type, lines, body } = request;
   const head = [
     `${method} ${target} HTTP/1.1`,
     `Host: ${new URL(relay.server.url).host}`,
     `Authorization: Bearer ${tokenFor(request)}`,
     "Accept: application/json, text/event-stream",
-    ...(target === "/api/mcp" ? ["MCP-Protocol-Version: 2025-11-25"] : []),
+    ...lines,
     ...(type === "" ? [] : [`Content-Type: ${type}`]),
     `Content-Length: ${body.length}`,
   ];
@@ -117,6 +117,8 @@ async function send(requests: HostileRequest[], done: Fuzzed): Promise<void> {
       const answer = await connection.ask(requestBytes(next));
       done.statuses[answer.status] = (done.statuses[answer.status] ?? 0) + 1;
       (answer.status === 200 ? done.accepted : done.refused).add(next.about);
+      // The rest of a body that is too large is not read: its connection ends.
+      if (answer.status === 413) connection.close();
       const fault = faultOf(next, answer);
       if (fault === undefined) continue;
       const what = `${next.method} ${next.target.slice(0, 200)} [${next.how}] ${next.body.toString().slice(0, 300)}`;
@@ -156,7 +158,7 @@ const answer = (status: number, type: string, body: unknown): RawAnswer => ({
 
 test("a fault, a refusal in other words and a reply of another form do not go unseen", () => {
   const request: HostileRequest = {
-    ...{ about: "getRelay", method: "GET", target: "/api/v1/relay", type: "", how: "nothing" },
+    ...{ about: "getRelay", method: "GET", target: "/api/v1/relay", type: "", how: "nothing", lines: [] },
     body: Buffer.alloc(0),
   };
   const problem = { type: "urn:agent-relay:error:not_found", title: "x", status: 404, detail: "x" };

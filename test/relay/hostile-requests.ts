@@ -14,6 +14,8 @@ export type HostileRequest = {
   method: string;
   target: string;
   type: string;
+  /** Header lines beyond the usual ones. */
+  lines: readonly string[];
   body: Buffer;
   /** What was done to it. */
   how: string;
@@ -176,7 +178,7 @@ function operationRequests(name: string, row: OperationRow, known: Known): fc.Ar
     const rest = Object.fromEntries(Object.entries(valid).filter(([member]) => !inPath.includes(member)));
     const path = row.path.replace(/:(\w+)/g, (_, member: string) => encoded(String(valid[member])));
     return harmed(fc.constant(rest)).map(({ body, how, type }) => ({
-      ...{ about: name, method: row.method, how, type },
+      ...{ about: name, method: row.method, how, type, lines: [] },
       target: isGet ? `${path}?${queryOf(rest, how, body)}` : path,
       body: isGet ? Buffer.alloc(0) : body,
     }));
@@ -196,18 +198,30 @@ function encoded(text: string): string {
   return encodeURIComponent(text.toWellFormed()) || "%20";
 }
 
-function toolRequests(name: keyof typeof toolTable, known: Known): fc.Arbitrary<HostileRequest> {
+const envelope = {
+  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+  "io.modelcontextprotocol/clientCapabilities": {},
+};
+
+/** Calls of one tool, in the era of the given protocol version. */
+function toolRequests(
+  name: keyof typeof toolTable,
+  known: Known,
+  modern: boolean,
+): fc.Arbitrary<HostileRequest> {
   const schema = z.toJSONSchema(toolTable[name].input, { io: "input", unrepresentable: "any" }) as Json;
   const given = fc.oneof(
     { weight: 5, arbitrary: objectOf(schema, known) as fc.Arbitrary<unknown> },
     { weight: 1, arbitrary: fc.jsonValue({ maxDepth: 2 }) },
   );
-  const call = fc
-    .tuple(given, fc.constantFrom(1, "one", 0, -1))
-    .map(
-      ([args, id]): Json => ({ jsonrpc: "2.0", id, method: "tools/call", params: { name, arguments: args } }),
-    );
-  return harmed(call).map((rest) => ({ ...rest, about: name, method: "POST", target: "/api/mcp" }));
+  const call = fc.tuple(given, fc.constantFrom(1, "one", 0, -1)).map(([args, id]): Json => {
+    const params = { name, arguments: args, ...(modern ? { _meta: envelope } : {}) };
+    return { jsonrpc: "2.0", id, method: "tools/call", params };
+  });
+  const lines = modern
+    ? ["MCP-Protocol-Version: 2026-07-28", "Mcp-Method: tools/call", `Mcp-Name: ${name}`]
+    : ["MCP-Protocol-Version: 2025-11-25"];
+  return harmed(call).map((rest) => ({ ...rest, about: name, method: "POST", target: "/api/mcp", lines }));
 }
 
 /** Requests for every operation and every tool. @param seldom operations that cost much when they are valid */
@@ -216,8 +230,9 @@ export function hostileRequests(known: Known, seldom: readonly string[]): fc.Arb
     weight: seldom.includes(name) ? 1 : 20,
     arbitrary: operationRequests(name, row, known),
   }));
-  const tools = (Object.keys(toolTable) as (keyof typeof toolTable)[]).map((name) => ({
-    ...{ weight: 10, arbitrary: toolRequests(name, known) },
-  }));
+  const names = Object.keys(toolTable) as (keyof typeof toolTable)[];
+  const tools = [true, false].flatMap((modern) =>
+    names.map((name) => ({ weight: 8, arbitrary: toolRequests(name, known, modern) })),
+  );
   return fc.oneof(...operations, ...tools);
 }
