@@ -6,6 +6,7 @@ import { addMessages } from "./message-commands.ts";
 import { home, json, logLevel, port, printer, relay, tokenFile } from "./options.ts";
 import { addOversight } from "./oversight-commands.ts";
 import { addService } from "./service-commands.ts";
+import { addHook, addLogs } from "./session-commands.ts";
 
 /** What the option parser has to say, as one line. */
 export function errorLine(text: string): string {
@@ -22,6 +23,7 @@ export function addCommands(program: Command, version: string, setExit: SetExit)
   addRelay(program, version);
   addRunning(program, version, setExit);
   addPeople(program, setExit);
+  addLogs(program);
   addHook(program);
   addMessages(program);
   addService(program, setExit);
@@ -119,15 +121,6 @@ function addRunning(program: Command, version: string, setExit: SetExit): void {
     .option("--keep", "keep the ledgers and homes")
     .addOption(json())
     .action(async (o) => setExit(await (await import("./commands/demo.ts")).demo(o, printer(o))));
-}
-
-/** For programs, not for people: hidden from the help. */
-function addHook(program: Command): void {
-  program
-    .command("hook", { hidden: true })
-    .description("what a provider's hooks and status line start")
-    .argument("<kind>", "claude or status-line")
-    .action(async (kind) => (await import("./commands/hook.ts")).hook(kind));
 }
 
 function addPeople(program: Command, setExit: SetExit): void {

@@ -4,6 +4,7 @@ import { features, type Scope, scopesOf } from "../wire/scope.ts";
 import { wholeNumber } from "./context.ts";
 import { home, json, printer, relay, tokenFile } from "./options.ts";
 import { addQuarantine } from "./oversight-commands.ts";
+import { addAgentShow } from "./session-commands.ts";
 
 const common = (command: Command) =>
   command.addOption(relay()).addOption(tokenFile()).addOption(home()).addOption(json());
@@ -23,6 +24,7 @@ function addAgents(program: Command): void {
   const agents = common(program.command("agents").description("the agents at the relay"));
   agents.action(async (o) => (await import("./commands/agents.ts")).agents(o, printer(o)));
   addQuarantine(agents);
+  addAgentShow(agents);
   agents
     .command("rm")
     .description("remove an agent: its name is free, its tokens end, what it has not sent comes back")

@@ -27,7 +27,7 @@ const everyRoom = [
 ] as const;
 /**
  * The files that join rooms. `runner-parts.ts` is the part of `runner.ts` that opens what stands around the agent,
- * `runner-session.ts` the agent's session itself, `hook.ts` what its hooks start, `outboxes.ts` is about all outboxes of
+ * `runner-session.ts` the agent's session itself, `hook.ts` what its hooks start, `sessions.ts` what they did, `outboxes.ts` is about all outboxes of
  * a machine.
  */
 const wirings = [
@@ -35,6 +35,7 @@ const wirings = [
   "runner-parts.ts",
   "runner-session.ts",
   "hook.ts",
+  "sessions.ts",
   "outboxes.ts",
   "upstream.ts",
   "server.ts",
@@ -71,6 +72,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   "runner-session.ts": { ...wiring, imports: [...wiring.imports, "runner-parts.ts"] },
   "hook.ts": wiring,
+  "sessions.ts": wiring,
   "runner-parts.ts": { ...wiring, imports: [...wiring.imports, "outboxes.ts"], packages: ["zod"] },
   "outboxes.ts": { ...wiring, packages: ["zod"] },
   "upstream.ts": { ...wiring, imports: [...wiring.imports, "outboxes.ts"] },
