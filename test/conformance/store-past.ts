@@ -156,6 +156,15 @@ export const pastPromises: Promises = {
     expect((await world.inbox(ada)).map(({ body }) => body)).toEqual(["here"]);
   },
 
+  "what only a removed agent has not read is forgotten": async (world) => {
+    const { ada, bob } = await crew(world);
+    await world.apply(ada, world.write({ to: "eve", body: "x" }), world.write({ to: "bob", body: "y" }));
+    await world.store.acknowledgeInbox(bob.id, 1, start);
+    expect(await forget(world, start + day)).toBe(0);
+    await world.store.removeAgent("eve", start);
+    expect(await forget(world, start + day)).toBe(1);
+  },
+
   "what was forgotten before it was taken into the search harms nothing, and numbers go on": async (
     world,
   ) => {

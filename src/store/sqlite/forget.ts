@@ -1,6 +1,6 @@
 /**
- * Forgetting old messages in SQLite, in bounded steps along their numbers. What somebody has not read, what somebody
- * owes a reply for, and what closed an obligation that is kept, stays.
+ * Forgetting old messages in SQLite, in bounded steps along their numbers. What an agent has not read, what somebody
+ * owes a reply for, and what closed an obligation that is kept, stays. A removed agent will read nothing more.
  */
 import type { Database } from "bun:sqlite";
 import { limits } from "../../limits.ts";
@@ -16,7 +16,7 @@ export function forgetVerbs(database: Database) {
     `SELECT m.number, m.id, m.created_at AS createdAt,
        (m.number = (SELECT max(number) FROM messages)
         OR EXISTS (SELECT 1 FROM inbox i CROSS JOIN agents a ON a.id = i.agent_id
-          WHERE i.message_id = m.id AND i.seq > a.acknowledged_seq AND i.read_at IS NULL AND i.replied_at IS NULL)
+          WHERE i.message_id = m.id AND a.removed_at IS NULL AND i.seq > a.acknowledged_seq AND i.read_at IS NULL AND i.replied_at IS NULL)
         OR EXISTS (SELECT 1 FROM obligations o WHERE o.message_id = m.id AND o.closed_at IS NULL)
         OR EXISTS (SELECT 1 FROM obligations o WHERE o.closed_by = m.id)) AS kept
      FROM messages m WHERE m.number > ?1 ORDER BY m.number LIMIT ?2`,
