@@ -24,7 +24,13 @@ import type { Relay } from "./relay/relay.ts";
 import { createStreams } from "./relay/streams.ts";
 import { operatorToken } from "./relay/tokens.ts";
 import { keepUp } from "./relay/upkeep.ts";
-import { type Restored, RestoreError, restoreBackup, unfinishedRestore } from "./store/restore.ts";
+import {
+  inspectBackup,
+  type Restored,
+  RestoreError,
+  restoreBackup,
+  unfinishedRestore,
+} from "./store/restore.ts";
 import { openSqliteStore } from "./store/sqlite.ts";
 import type { RelayStore } from "./store/store.ts";
 import { mcpPath } from "./wire/api.ts";
@@ -85,6 +91,8 @@ export function databaseOf(home: string): string {
  * @throws RestoreError, UnsafePathError, SqliteBusyError
  */
 export function restoreHome(home: string, file: string, now: number): Restored {
+  // Before anything is made.
+  inspectBackup(file);
   privateFolder(home);
   privateFolder(join(home, "relay"));
   return restoreBackup({ file, path: databaseOf(home), now });

@@ -30,12 +30,18 @@ const plainText = { "Content-Type": "text/plain; charset=utf-8", "Cache-Control"
 
 /** The pages by path and method. */
 export function pagesOf(parts: PageParts): Record<string, Record<string, Page>> {
+  // Made at the first request and then kept: making it takes longer than a thousand requests.
+  let described: string | undefined;
+  const openApi = () => {
+    described ??= openApiText(parts.relay.version);
+    return describedAs(described);
+  };
   return {
     "/": { GET: async () => welcome(parts.relay) },
     "/healthz": { GET: async () => new Response("ok\n", { headers: plainText }) },
     "/readyz": { GET: () => ready(parts.relay) },
     "/metrics": { GET: (exchange) => metrics(parts, exchange) },
-    [openApiPath]: { GET: async () => openApi(parts.relay.version) },
+    [openApiPath]: { GET: async () => openApi() },
     [feedPath]: { GET: (exchange) => feed(parts, exchange) },
     [mcpPath]: { POST: (exchange) => callMcp(parts, exchange) },
   };
@@ -65,8 +71,8 @@ async function metrics({ relay, local, principal }: PageParts, exchange: Exchang
   return new Response(text, { headers: { "Content-Type": type, "Cache-Control": "no-store" } });
 }
 
-function openApi(version: string): Response {
-  return new Response(openApiText(version), {
+function describedAs(text: string): Response {
+  return new Response(text, {
     headers: { "Content-Type": "application/json", "Cache-Control": "no-cache" },
   });
 }

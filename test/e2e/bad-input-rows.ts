@@ -100,7 +100,35 @@ export const usage: Row[] = [
     args: (_, home) => ["up", "--home", home, "--host", "0.0.0.0", "--port", "0"],
     code: 1,
     says: () =>
-      "Listen on 0.0.0.0: without TLS the relay listens on loopback only, 127.0.0.1 or ::1 or localhost was wanted",
+      "Listen on 0.0.0.0: without TLS the relay listens on loopback only, 127.0.0.1 or ::1 or localhost was wanted; " +
+      "give --tls-cert and --tls-key, or --insecure-bind when something else protects the connection",
+  },
+  {
+    what: "a certificate without its key",
+    args: (place, home) => ["up", "--home", home, "--port", "0", "--tls-cert", place.file("none")],
+    code: 2,
+    says: () => "Speak TLS: --tls-cert and --tls-key were wanted, one of them was given",
+  },
+  {
+    what: "a certificate that is not there",
+    args: (place, home) => [
+      ...["up", "--home", home, "--port", "0"],
+      ...["--tls-cert", place.file("none"), "--tls-key", place.file("none")],
+    ],
+    code: 2,
+    says: (place) => `Speak TLS: there is no ${place.file("none")}`,
+  },
+  {
+    what: "a restore from a file that is not there",
+    args: (place, home) => ["restore", place.file("none"), "--home", home],
+    code: 1,
+    says: (place) => `Read ${place.file("none")}: there is no such file`,
+  },
+  {
+    what: "a head of the audit log that is none",
+    args: (place, home) => ["audit", "verify", "--head", "1:2", ...agents(place, home).slice(1)],
+    code: 2,
+    says: () => "Read --head: '1:2' is not <seq>:<hash>, as 'audit verify' prints it",
   },
   {
     what: "an empty message",
