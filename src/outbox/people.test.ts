@@ -140,8 +140,7 @@ describe("[P5.8] the agent is told of a delay", () => {
     const [dir, relay] = [folder(), down()];
     const scale = { limits: { ...limits, delayNoticeMs: 40, delayNoticeLaterMs: 80 } };
     const first = await open(relay, dir, scale);
-    await first.write(call("one"), 0);
-    await first.write(call("two"), 0);
+    await Promise.all([first.write(call("one"), 0), first.write(call("two"), 0)]);
     await until("the second notice", () => first.notices().length === 2);
     expect(first.notices()[0]).toMatchObject({ reason: "delayed", excerpt: "one", to: "bob" });
     expect(first.notices()[0]?.detail).toStartWith("2 writes wait, the oldest since ");
