@@ -29,3 +29,13 @@ test("a message heard twice takes one place", () => {
   for (const id of ["a", "b", "b", "b"]) directory.addMessage(message(id));
   expect(directory.parentOf("a")).toMatchObject({ from: "from a" });
 });
+
+test("a channel is nobody's name: a write to it carries no id of an agent that is called alike", () => {
+  const directory = createDirectory(1);
+  directory.setAgents([{ id: "id of build", name: "build" }]);
+  expect(["build", "#build", "@all"].map((name) => directory.recipientId(name))).toEqual([
+    "id of build",
+    undefined,
+    undefined,
+  ]);
+});

@@ -108,3 +108,36 @@ test("a search finds what was said, newest first, of everybody or of one agent",
   ]);
   expect(await lines("search", "nothing")).toEqual(["no message was found"]);
 });
+
+test("P2: [P2.20] what is sent to many in an outage is delivered after it, and comes back when nobody would get it", async () => {
+  const client = await connect(await agent.line(0), await agent.line(1), "modern");
+  await lines("channel", "join", "news");
+  expect(await relay.stop()).toBe(0);
+  const send = async (to: string, body: string) =>
+    (await client.callTool({ name: "relay_send_message", arguments: { to, body, priority: "urgent" } }))
+      .structuredContent as { delivery: string; messageId: string };
+  const [sent, lost] = [await send("#news", "written in the dark"), await send("#gone", "for nobody")];
+  expect([sent.delivery, lost.delivery]).toEqual(["queued", "queued"]);
+  const again = world.start(["up", "--port", new URL(relay.url).port, "HOME", "--json"]);
+  await again.ready();
+  const arrived = await until(
+    "the message in the channel",
+    async () => {
+      const { messages } = await json<{ messages: { id: string }[] }>("inbox", "operator");
+      return messages.find(({ id }) => id === sent.messageId);
+    },
+    20_000,
+  );
+  expect(arrived).toMatchObject({ to: "#news", from: "alice", urgent: true, body: "written in the dark" });
+  const notice = await until("the notice", async () => {
+    const { structuredContent } = await client.callTool({ name: "relay_check_messages", arguments: {} });
+    return (structuredContent as { notices: object[] }).notices[0];
+  });
+  expect(notice).toMatchObject({
+    reason: "rejected",
+    messageId: lost.messageId,
+    to: "#gone",
+    detail: expect.stringContaining("there is no channel of that name"),
+  });
+  await client.close();
+}, 40_000);
