@@ -138,7 +138,7 @@ test("what this machine knows of a key is told: queued, ended, or nothing", asyn
 describe("[P5.8] the agent is told of a delay", () => {
   test("once per step, also over a restart, and no longer when the queue is empty", async () => {
     const [dir, relay] = [folder(), down()];
-    const scale = { limits: { ...limits, delayNoticeMs: 40, delayNoticeLaterMs: 80 } };
+    const scale = { limits: { ...limits, delayNoticeMs: 400, delayNoticeLaterMs: 800 } };
     const first = await open(relay, dir, scale);
     await Promise.all([first.write(call("one"), 0), first.write(call("two"), 0)]);
     await until("the second notice", () => first.notices().length === 2);
