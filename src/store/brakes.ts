@@ -2,7 +2,6 @@
  * What keeps a chatty or hijacked agent from flooding the others: pure decisions that every twin of the store shares.
  * They are asked where a write is accepted, in its transaction. A write over the rate waits; it is never lost.
  */
-import { createHash } from "node:crypto";
 import { limits } from "../limits.ts";
 import type { ErrorCode } from "../wire/error.ts";
 
@@ -72,16 +71,21 @@ function noted(
   body: string | undefined,
   now: number,
 ): { repeats: readonly Repeat[]; repeated: boolean } {
-  const young = repeats.filter(({ since }) => Math.abs(now - since) < limits.repeatWindowMs);
-  if (body === undefined) return { repeats: young, repeated: false };
-  const print = createHash("sha256").update(body).digest("base64url").slice(0, 12);
-  const before = young.find((repeat) => repeat.print === print) ?? { print, count: 0, since: now };
-  const after = { ...before, count: before.count + 1 };
-  const others = young.filter((repeat) => repeat.print !== print);
-  return {
-    repeats: [...others, after].slice(-limits.repeatsRemembered),
-    repeated: after.count > limits.repeatedBodyMax,
-  };
+  const isYoung = ({ since }: Repeat) => Math.abs(now - since) < limits.repeatWindowMs;
+  const print = body === undefined ? undefined : printOf(body);
+  // The one that was not repeated for longest makes room.
+  const others = repeats.filter((repeat) => repeat.print !== print && isYoung(repeat));
+  if (print === undefined) return { repeats: others, repeated: false };
+  const before = repeats.find((repeat) => repeat.print === print && isYoung(repeat));
+  const after = { print, count: (before?.count ?? 0) + 1, since: before?.since ?? now };
+  if (others.length >= limits.repeatsRemembered) others.shift();
+  others.push(after);
+  return { repeats: others, repeated: after.count > limits.repeatedBodyMax };
+}
+
+/** Tells bodies apart. Not made to resist anybody: whoever finds two bodies with one print only slows itself down. */
+function printOf(body: string): string {
+  return Bun.hash.wyhash(body).toString(36);
 }
 
 /** Why a message may not be forwarded once more, or undefined when it may. */
