@@ -70,8 +70,8 @@ export type RunnerOptions = {
   task?: string | undefined;
   /** Begin a new conversation also when an earlier runner was killed in the middle of one. */
   fresh?: boolean;
-  /** For the provider, from this machine's own configuration. */
-  settings?: ProviderSettings | undefined;
+  /** For the provider, from this machine's own configuration, by profile; undefined when that is not known yet. */
+  settings?(profile: string | undefined): ProviderSettings;
   /** This product's program, for hooks and the status line; without it they are left out. */
   program?: string | undefined;
   /** A turn has ended. */
@@ -187,7 +187,7 @@ export async function openParts(options: RunnerOptions): Promise<Parts> {
       handed: (messageIds) =>
         relay.reportReceipts({ agent: credential.agentName, stage: "handed", messageIds }),
     },
-    log.with({ part: "inbox" }),
+    { clock: realClock, log: log.with({ part: "inbox" }) },
   );
   parts = {
     ...{ options, credential, credentials, folder, relay, tokens, directory, outbox, acknowledge },

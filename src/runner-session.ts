@@ -42,6 +42,8 @@ export type AgentSession = SessionPart & {
   message(message: Message): void;
   /** The relay answers again. */
   relayBack(): void;
+  /** Tells the agent something that no message says, once it can hear it. */
+  tell(text: string): void;
   stop(): void;
   interrupt(): void;
   /** After the end: the last receipts and the analysis; waits shortly for the relay. */
@@ -68,13 +70,14 @@ export function launchRequest(
     session: SessionFacts;
     environment: Record<string, string>;
     features?: Partial<RelayFeatures> | undefined;
+    profile?: string | undefined;
     folder?: string;
   },
 ): LaunchRequest {
   return {
     session: given.session,
     features: { ...defaultProfile.features, ...given.features },
-    settings: options.settings ?? {},
+    settings: options.settings?.(given.profile) ?? {},
     mode: modeOf(options),
     conversation: undefined,
     instructions: instructionsFor(options.agentName),
@@ -103,7 +106,7 @@ export function startAgentSession(
   const supervisor = launch(joined, onChild);
   const closeWatch = watch(joined);
   const { task } = parts.options;
-  if (task !== undefined) giveTask(joined, task);
+  if (task !== undefined) giveText(joined, task);
   return {
     ended: supervisor.ended,
     message: (message) => inbox.add(message),
@@ -112,6 +115,7 @@ export function startAgentSession(
       joined.receipts.retry();
       joined.presence.retry();
     },
+    tell: (text) => giveText(joined, text),
     hook: (report) => session.hook(report),
     view: () => joined.file,
     waiting: () => inbox.waiting,
@@ -324,15 +328,16 @@ function watch(joined: Joined): () => void {
   };
 }
 
-/** What the person wants done first. It is no message: nobody is told that it was read. */
-function giveTask({ session, parts }: Joined, task: string): void {
+/** A text that is no message, such as the person's task: nobody is told that it was read. Given once it can be. */
+function giveText({ session, parts }: Joined, text: string): void {
+  if (!session.canInject) return;
   const id = uuidV7(realClock.now(), realRandom.bytes(10));
   const give = async () => {
     for (;;) {
       const { state } = session.status;
       if (state === "ended" || parts.closing.signal.aborted) return;
       if (state !== "starting") {
-        const outcome = await session.inject({ id, text: task }, { urgent: false });
+        const outcome = await session.inject({ id, text }, { urgent: false });
         if (outcome.status !== "refused" || outcome.final) return;
       }
       await sleep(realClock, limits.deliveryBackoffBaseMs / 5, parts.closing.signal);
@@ -384,6 +389,7 @@ function requestNow(parts: Parts, session: SessionFacts): LaunchRequest {
     session,
     environment: scratch === undefined ? environment : { ...environment, AGENT_RELAY_SCRATCH: scratch.path },
     features: tokens.facts()?.features ?? credentials.current().features,
+    profile: tokens.facts()?.profile ?? credentials.current().profile,
     folder,
   });
 }

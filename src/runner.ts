@@ -6,7 +6,7 @@
 import { constants } from "node:os";
 import { scrubbedEnvironment } from "./agent/environment.ts";
 import { exitCodeOf } from "./agent/life.ts";
-import type { SessionFacts } from "./agent/provider.ts";
+import type { ProviderName, SessionFacts } from "./agent/provider.ts";
 import { providers } from "./agent/providers.ts";
 import type { AgentEnd } from "./agent/supervisor.ts";
 import { authorityOf } from "./base/authority.ts";
@@ -20,6 +20,7 @@ import type { ControlServer } from "./runner/control.ts";
 import { loadEndpointFile } from "./runner/endpoint-file.ts";
 import { type RunnerInfo, readInfoFile, removeInfoFile, writeInfoFile } from "./runner/info-file.ts";
 import { keepRunnerToken, type RenewalOptions, recoverRunnerToken } from "./runner/renewal.ts";
+import { readConfig, settingsFor } from "./runner/settings.ts";
 import {
   openControl,
   openEndpoint,
@@ -35,7 +36,17 @@ import { RelayError } from "./wire/error.ts";
 
 export { providerNames } from "./agent/provider.ts";
 export { isProviderName } from "./agent/providers.ts";
+export { ConfigError } from "./runner/settings.ts";
 export type { RunnerOptions } from "./runner-parts.ts";
+
+/** Settings for a provider from `config.toml` in the home, by profile. Throws `ConfigError` when it is not right. */
+export function machineSettings(
+  home: string,
+  provider: ProviderName,
+): NonNullable<RunnerOptions["settings"]> {
+  const config = readConfig(home);
+  return (profile) => settingsFor(config, provider, profile);
+}
 
 /** The agent's program cannot be started. Told before anything is written or the relay is asked. */
 export class LaunchError extends Error {
@@ -165,7 +176,11 @@ function follow(parts: Parts, agent: AgentSession): void {
   const told = (error: unknown) => {
     parts.feed = "ended";
     log.error("The feed ended for good", { error });
-    say(`the relay no longer accepts this runner: ${error instanceof Error ? error.message : String(error)}`);
+    const why = error instanceof Error ? error.message : String(error);
+    say(`the relay no longer accepts this runner: ${why}`);
+    agent.tell(
+      `Agent Relay: this agent is no longer accepted by the relay (${why}). Its tools for messages will refuse; tell your user, and go on with what you can do without them.`,
+    );
   };
   void followRelay(parts, agent).catch(told);
   drainOthers(parts.options.home, log, closing.signal);

@@ -91,6 +91,7 @@ export function describeFailure(thrown: unknown): { exit: Exit; message: string 
     ListenError: "busy",
     PortTaken: "busy",
     LaunchError: "notFound",
+    ConfigError: "usage",
   };
   return { exit: byName[name] ?? "failed", message };
 }

@@ -1,7 +1,14 @@
 /** `agent-relay run`: one agent in the foreground, with its endpoint around it. Ends with the agent's exit code. */
 
 import { resolve } from "node:path";
-import { isProviderName, providerNames, type Runner, runnerExitCode, startRunner } from "../../runner.ts";
+import {
+  isProviderName,
+  machineSettings,
+  providerNames,
+  type Runner,
+  runnerExitCode,
+  startRunner,
+} from "../../runner.ts";
 import { agentNameRule, isAgentName } from "../../wire/id.ts";
 import { machineName, type RelayOptions, readTokenFile, relayUrlOf } from "../context.ts";
 import { CliError, type Printer } from "../print.ts";
@@ -40,6 +47,11 @@ export async function run(options: RunOptions, print: Printer): Promise<number> 
     );
   }
   checkHeadless(options);
+  const size = terminalSize();
+  if (size !== undefined && options.headless !== true && (size.columns < 40 || size.rows < 10))
+    process.stderr.write(
+      `agent-relay: this terminal has ${size.columns} columns and ${size.rows} rows; the agent's screen wants 40 by 10 or more\n`,
+    );
   // The agent owns standard output; what we say goes to standard error.
   const say = (line: string) => process.stderr.write(`agent-relay: ${line}\n`);
   let runner: Runner | undefined;
@@ -61,6 +73,7 @@ export async function run(options: RunOptions, print: Printer): Promise<number> 
     headless: options.headless === true,
     task: await taskOf(options),
     fresh: options.fresh === true,
+    settings: machineSettings(options.home, provider),
     program: resolve(import.meta.dir, "..", "..", "..", "bin", "agent-relay"),
     ...(options.headless === true ? { onTurn: (turn) => showTurn(turn, print) } : {}),
     enrolmentToken: () => enrolmentToken(options),
@@ -89,6 +102,12 @@ function checkHeadless({ provider, headless, task, args }: RunOptions): void {
       "usage",
       `Run ${provider}: standard input is not a terminal; run it at one, or give --headless and --task`,
     );
+}
+
+/** Undefined when standard output is no terminal, or one without a size. */
+function terminalSize(): { columns: number; rows: number } | undefined {
+  const { columns, rows, isTTY } = process.stdout;
+  return isTTY === true && columns > 0 && rows > 0 ? { columns, rows } : undefined;
 }
 
 /** The task from the command line, or from standard input for `-`. */
