@@ -176,6 +176,8 @@ export const limits = {
   searchBodyCharactersMax: 1_000,
   /** Messages of which a runner still has to say that it has them. */
   handedWaitingMax: 10_000,
+  /** They are reported together after this long. */
+  handedLingerMs: 200,
   /** Memory of the store for pages, KiB: a group of large batches must not spill pages to disk twice. */
   storeCacheKib: 64 * 1024,
   /** Rows that one transaction of the store forgets: writes wait for it meanwhile. */

@@ -1,5 +1,6 @@
 /** What the agent has seen, and what its runner has got, reaches the relay: one request at a time, again after a failure. */
 import { expect, test } from "bun:test";
+import { VirtualClock } from "../base/clock.ts";
 import { silentLog } from "../base/log.ts";
 import { limits } from "../limits.ts";
 import { acknowledger } from "./acknowledge.ts";
@@ -28,7 +29,11 @@ function scriptedRelay() {
     open.shift()?.[act](new Error("down"));
     for (let i = 0; i < 5; i++) await Promise.resolve();
   };
-  return { seen, handed, acknowledge: acknowledger(relay, silentLog), turn };
+  const clock = new VirtualClock(1_800_000_000_000);
+  const linger = async () => {
+    await clock.advance(limits.handedLingerMs);
+  };
+  return { seen, handed, acknowledge: acknowledger(relay, { clock, log: silentLog }), turn, linger };
 }
 
 test("of what is seen while a request is under way only the highest is sent", async () => {
@@ -59,31 +64,37 @@ test("a failed one waits for the relay and is then sent again, with what came me
   expect(seen).toEqual([3, 3, 7]);
 });
 
-test("what was handed over meanwhile goes together, each message once, and again after a failure", async () => {
-  const { handed, acknowledge, turn } = scriptedRelay();
-  for (const id of ["a", "b", "a", "c"]) acknowledge.handed(id);
-  expect(handed).toEqual([["a"]]);
+test("what was handed over goes together, each message once, and again after a failure", async () => {
+  const { handed, acknowledge, turn, linger } = scriptedRelay();
+  for (const id of ["a", "b", "a"]) acknowledge.handed(id);
+  expect(handed).toEqual([]);
+  await linger();
+  expect(handed).toEqual([["a", "b"]]);
+  acknowledge.handed("c");
+  await linger();
   await turn("resolve");
-  expect(handed).toEqual([["a"], ["b", "c"]]);
+  expect(handed).toEqual([["a", "b"], ["c"]]);
   await turn("reject");
   acknowledge.retry();
-  expect(handed.at(-1)).toEqual(["b", "c"]);
+  expect(handed.at(-1)).toEqual(["c"]);
   await turn("resolve");
   acknowledge.retry();
   expect(handed).toHaveLength(3);
 });
 
 test("one report holds no more messages than the relay takes, and what waits is bounded", async () => {
-  const { handed, acknowledge, turn } = scriptedRelay();
+  const { handed, acknowledge, turn, linger } = scriptedRelay();
   for (let n = 0; n < limits.handedWaitingMax + 5; n++) acknowledge.handed(`${n}`);
+  await linger();
   for (let n = 0; n < handed.length; n++) await turn("resolve");
   expect(Math.max(...handed.map((ids) => ids.length))).toBe(limits.inboxPageMax);
   expect(new Set(handed.flat()).size).toBe(limits.handedWaitingMax);
 });
 
-test("a report that hangs keeps nobody from acknowledging", () => {
-  const { seen, handed, acknowledge } = scriptedRelay();
+test("a report that hangs keeps nobody from acknowledging", async () => {
+  const { seen, handed, acknowledge, linger } = scriptedRelay();
   acknowledge.handed("a");
+  await linger();
   acknowledge.seen(1);
   expect([handed, seen]).toEqual([[["a"]], [1]]);
 });

@@ -3,6 +3,7 @@
  * seen only the highest seq counts. One request of each kind is under way at a time, and a failed one is made again
  * when the relay is back: until then the messages are simply shown again.
  */
+import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import { limits } from "../limits.ts";
 
@@ -21,7 +22,11 @@ export type AcknowledgeBy = {
   handed(messageIds: string[]): Promise<unknown>;
 };
 
-export function acknowledger(relay: AcknowledgeBy, log: Log): Acknowledger {
+/** What was handed over is reported in bundles: a request for each message would use up what the runner may ask. */
+export function acknowledger(
+  relay: AcknowledgeBy,
+  { clock, log }: { clock: Pick<Clock, "after">; log: Log },
+): Acknowledger {
   let wanted = 0;
   let done = 0;
   const seen = single(
@@ -34,6 +39,7 @@ export function acknowledger(relay: AcknowledgeBy, log: Log): Acknowledger {
     (error) => log.debug("The inbox was not acknowledged", { error, seq: wanted }),
   );
   const waiting = new Set<string>();
+  let lingering = false;
   const handed = single(
     () => waiting.size > 0,
     async () => {
@@ -47,7 +53,12 @@ export function acknowledger(relay: AcknowledgeBy, log: Log): Acknowledger {
     handed(messageId) {
       // Beyond the bound a step of a receipt is missing, which receipts allow.
       if (waiting.size < limits.handedWaitingMax) waiting.add(messageId);
-      handed();
+      if (lingering) return;
+      lingering = true;
+      clock.after(limits.handedLingerMs, () => {
+        lingering = false;
+        handed();
+      });
     },
     seen(seq) {
       wanted = Math.max(wanted, seq);
