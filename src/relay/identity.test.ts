@@ -237,6 +237,32 @@ describe("renewals", () => {
     );
   });
 
+  test("P3: [P3.8] a runner lives on with each renewal, as long as its host does and while it holds its agent", async () => {
+    await using relay = await runningRelay();
+    const day = 86_400_000;
+    const host = secret("host");
+    const note = { kind: "host" as const, note: "", secretHash: tokenHash(host) };
+    const { expiresAt } = await relay.operator.createToken({ ...note, ttlSeconds: (40 * day) / 1_000 });
+    const renew = async (text: string) => {
+      const next = secret("runner");
+      const reply = await relay.operator.renewToken({ secret: text, successorHash: tokenHash(next) });
+      return { next, end: Date.parse(reply.expiresAt ?? ""), at: Date.parse(reply.relayTime) };
+    };
+    const hosted = secret("runner");
+    const facts = { agentName: "bob", provider: "exec", machine: "barn", secretHash: tokenHash(hosted) };
+    await relay.client(host).enrolRunner(facts);
+    relay.clock.skip(5 * day);
+    const first = await renew(hosted);
+    expect(first.end - first.at).toBe(limits.runnerTokenMs);
+    relay.clock.skip(10 * day);
+    expect((await renew(first.next)).end).toBe(Date.parse(expiresAt ?? ""));
+    const alice = await relay.enrol("alice");
+    const other = { agentName: "alice", provider: "exec", machine: "barn", takeover: true };
+    await relay.operator.enrolRunner({ ...other, secretHash: tokenHash(secret("runner")) });
+    const displaced = await renew(alice.runnerToken);
+    expect(displaced.end - displaced.at).toBeLessThanOrEqual(limits.recordAgeMaxMs);
+  });
+
   test("P3: [P3.8] a token with an end of its own keeps it", async () => {
     await using relay = await runningRelay();
     const [old, next] = [secret("host"), secret("host")];

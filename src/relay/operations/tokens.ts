@@ -47,8 +47,8 @@ export const renewToken: Operation<"renewToken"> = async (relay, { secret, succe
   const now = clock.now();
   const old = tokenHash(secret);
   const found = tokenKind(secret) === undefined ? undefined : await store.findToken(old, now);
-  // A runner's life begins anew with each renewal, but not beyond what its host may give; others keep their end.
-  const isFree = found?.kind === "runner" && found.parentId === undefined;
+  // The life of a runner that holds its agent begins anew with each renewal; all others keep their end.
+  const isFree = found?.kind === "runner" && found.holds;
   const renewal = {
     secret: old,
     successor: successorHash,

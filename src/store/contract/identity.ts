@@ -112,7 +112,7 @@ export type EnrolmentResult =
 export type Renewal = {
   secret: string;
   successor: string;
-  /** End of the token from now on; its own earlier end wins when it cannot be extended. */
+  /** End of the token from now on, as far as its parent lasts. */
   expiresAt: number | undefined;
   /** The swapped secret is good until then. */
   usedUntil: number;

@@ -37,7 +37,8 @@ function renewer(database: Database, tokens: TokenVerbs) {
     }
     if (before !== null || secret === successor) return { status: "renewed", token, swapped: false };
     if (isKnown(successor)) return { status: "refused", token };
-    swap.run(token.id, successor, expiresAt ?? null);
+    const parent = token.parentId === undefined ? undefined : tokens.tokenById(token.parentId);
+    swap.run(token.id, successor, earliest(expiresAt, parent?.expiresAt) ?? null);
     keepUsed.run(secret, token.id, successor, now, usedUntil);
     forgetOld.run(token.id, limits.usedSecretsMax);
     return { status: "renewed", token: tokens.tokenById(token.id) ?? token, swapped: true };
@@ -64,6 +65,10 @@ function minter(database: Database, tokens: TokenVerbs) {
     const superseded = supersede.all(token.parentId, token.hash, usedUntil, now).map(({ id }) => id);
     return { status: "minted", token: tokens.addToken(token, now), added: true, superseded };
   };
+}
+
+function earliest(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
 }
 
 function hasEnded({ revokedAt, expiresAt, agentRemoved }: StoredToken, now: number): boolean {
