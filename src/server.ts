@@ -139,7 +139,11 @@ export async function startServer(options: ServerOptions): Promise<RelayServer> 
       ...world,
       version,
       home,
-      handler: { door, local, ...(rate === undefined ? {} : { rate }) },
+      handler: {
+        door,
+        local: local && options.allowHosts === undefined,
+        ...(rate === undefined ? {} : { rate }),
+      },
     });
     await running.relay.audit({ kind: "relay_started", by: "relay", facts: startFacts(options, url) });
     writePrivate(files.url, `${url}\n`);

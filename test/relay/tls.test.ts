@@ -106,9 +106,12 @@ test("[C.22] S2: beyond loopback TLS is wanted, or a flag; the address is told a
   ).toEqual([403, 403, 403]);
 });
 
-test("S2: metrics need a token once others can reach the relay", async () => {
+test.each([
+  { how: "it listens for everyone", hostname: "0.0.0.0", insecureBind: true },
+  { how: "a proxy before it has a name", allowHosts: ["relay.example"] },
+])("S2: metrics need a token once others can reach the relay: $how", async ({ how: _, ...more }) => {
   using home = newHome();
-  await using relay = await started(home.path, { hostname: "0.0.0.0", insecureBind: true });
+  await using relay = await started(home.path, more);
   const url = `http://127.0.0.1:${relay.port}/metrics`;
   expect((await fetch(url)).status).toBe(401);
   const answer = await fetch(url, { headers: { Authorization: `Bearer ${relay.token}` } });
