@@ -22,7 +22,8 @@ const unloggable = [
 
 export type LogFields = { readonly [name: string]: unknown } & { readonly [Name in Unloggable]?: never };
 export interface Log {
-  debug(message: string, fields?: LogFields): void;
+  /** Fields that cost something to gather are given as a function: it is called only when the line is written. */
+  debug(message: string, fields?: LogFields | (() => LogFields)): void;
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
@@ -71,7 +72,8 @@ function wrap(sink: pino.Logger): Log {
   return {
     // Called for every request and record: what nobody wants costs nothing.
     debug: (message, fields = {}) => {
-      if (sink.isLevelEnabled("debug")) sink.debug(flat(fields), message);
+      if (!sink.isLevelEnabled("debug")) return;
+      sink.debug(flat(typeof fields === "function" ? fields() : fields), message);
     },
     info: (message, fields = {}) => sink.info(flat(fields), message),
     warn: (message, fields = {}) => sink.warn(flat(fields), message),

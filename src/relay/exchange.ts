@@ -61,11 +61,11 @@ export function finished(relay: Relay, exchange: Exchange, response: Response): 
   const ms = relay.clock.monotonic() - exchange.startedAt;
   const status = String(response.status);
   relay.metrics.took("agent_relay_request_seconds", { operation: exchange.name, status }, ms);
-  relay.log.debug("Request", {
+  relay.log.debug("Request", () => ({
     ...exchangeFields(exchange),
     status: response.status,
     ms: Math.round(ms * 10) / 10,
-  });
+  }));
   response.headers.set("X-Request-Id", exchange.id);
   return response;
 }

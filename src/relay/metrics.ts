@@ -7,8 +7,8 @@ import { limits } from "../limits.ts";
 export type Labels = Readonly<Record<string, string>>;
 
 export type Metrics = {
-  /** One more of these. */
-  count(name: CounterName, labels?: Labels): void;
+  /** One more of these, or so many. */
+  count(name: CounterName, labels?: Labels, by?: number): void;
   /** One more that took so long, ms. */
   took(name: DurationName, labels: Labels, ms: number): void;
   /** All figures as text; `gauges` are read now. */
@@ -42,9 +42,9 @@ export function createMetrics(): Metrics {
   const counted = new Map<string, Map<string, Series>>();
   const timed = new Map<string, Map<string, Histogram>>();
   return {
-    count(name, labels = {}) {
+    count(name, labels = {}, by = 1) {
       const series = entry(counted, name, { labels, make: () => ({ labels, count: 0 }) });
-      if (series !== undefined) series.count += 1;
+      if (series !== undefined) series.count += by;
     },
     took(name, labels, ms) {
       const make = () => ({ labels, within: buckets.map(() => 0), count: 0, sum: 0 });

@@ -83,10 +83,16 @@ function noteRecords(
   records: readonly LaneRecord[],
   outcomes: readonly LaneOutcome[],
 ): void {
+  const tally = { committed: 0, rejected: 0, deferred: 0 };
   for (const [at, { status, key }] of outcomes.entries()) {
-    metrics.count("agent_relay_records_total", { outcome: status });
-    const { trace, messageId, tool } = records[at] ?? {};
-    log.debug("Record", { trace: traceIdOf(trace), key, messageId, tool, outcome: status });
+    tally[status] += 1;
+    log.debug("Record", () => {
+      const { trace, messageId, tool } = records[at] ?? {};
+      return { trace: traceIdOf(trace), key, messageId, tool, outcome: status };
+    });
+  }
+  for (const [outcome, count] of Object.entries(tally)) {
+    if (count > 0) metrics.count("agent_relay_records_total", { outcome }, count);
   }
 }
 
