@@ -20,7 +20,7 @@ describe("the repository", () => {
   let repository: Repository;
   beforeAll(async () => {
     repository = await readRepository(repositoryRoot);
-  });
+  }, 60_000);
 
   test("is read whole", () => {
     expect(repository.sources.map(({ path }) => path)).toContain("src/limits.ts");
