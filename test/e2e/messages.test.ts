@@ -5,6 +5,7 @@ import { connect, openWorld, type Serving, until, type World } from "./kit.ts";
 let world: World;
 let relay: Serving & { url: string };
 let agent: Serving;
+const patienceMs = 30_000;
 
 async function json<Value>(...args: string[]): Promise<Value> {
   const { code, stdout, stderr } = await world.cli([...args, "HOME", "--json"]);
@@ -19,6 +20,16 @@ const lines = async (...args: string[]) => {
 type Status = { recipients: { name: string; stage: string }[] };
 const stageOf = async (id: string) => (await json<Status>("receipts", id)).recipients[0]?.stage;
 
+/** The official client at the agent's endpoint, however busy the machine is. */
+async function connected(era: "legacy" | "modern") {
+  const [url = "", secret = ""] = await until(
+    "the endpoint",
+    () => (agent.lines().length < 2 ? undefined : agent.lines()),
+    patienceMs,
+  );
+  return connect(url, secret, era);
+}
+
 beforeAll(async () => {
   world = openWorld();
   relay = await world.up("--retention-days", "30");
@@ -30,7 +41,7 @@ beforeAll(async () => {
 afterAll(() => world.close());
 
 test("[P5.11] a message goes through its steps while runner and agent take it, read it and answer", async () => {
-  const client = await connect(await agent.line(0), await agent.line(1), "modern");
+  const client = await connected("modern");
   const { messageId } = await json<{ messageId: string }>(
     "send",
     "alice",
@@ -39,7 +50,11 @@ test("[P5.11] a message goes through its steps while runner and agent take it, r
     "you",
     "there?",
   );
-  await until("the runner has it", async () => ((await stageOf(messageId)) === "handed" ? true : undefined));
+  await until(
+    "the runner has it",
+    async () => ((await stageOf(messageId)) === "handed" ? true : undefined),
+    patienceMs,
+  );
   const check = () => client.callTool({ name: "relay_check_messages", arguments: {} });
   const { messages } = (await check()).structuredContent as { messages: object[] };
   expect(messages).toMatchObject([{ id: messageId, urgent: true, from: "operator" }]);
@@ -64,7 +79,7 @@ test("[P5.11] a message goes through its steps while runner and agent take it, r
 });
 
 test("[P2.20] an agent joins a channel through its endpoint, and gets what a person sends there", async () => {
-  const client = await connect(await agent.line(0), await agent.line(1), "legacy");
+  const client = await connected("legacy");
   await client.callTool({ name: "relay_join_channel", arguments: { channel: "#build" } });
   expect(await lines("channel", "ls")).toMatchObject([
     expect.stringMatching(/^CHANNEL +MEMBERS +SINCE$/),
@@ -83,8 +98,8 @@ test("[P2.20] an agent joins a channel through its endpoint, and gets what a per
     arguments: { to: "#build", body: "mending", forwardOf: messageId },
   });
   expect(sent.structuredContent).toMatchObject({ delivery: "sent" });
-  const { messages } = await json<{ messages: object[] }>("inbox", "operator", "--after", "1");
-  expect(messages).toMatchObject([
+  const { messages } = await json<{ messages: { to: string }[] }>("inbox", "operator");
+  expect(messages.filter(({ to }) => to === "#build")).toMatchObject([
     { to: "#build", from: "alice", hops: 1, forwarded: { from: "operator", body: "the build is red" } },
   ]);
   expect(await lines("channel", "leave", "build")).toEqual(["you have left #build"]);
@@ -110,7 +125,7 @@ test("a search finds what was said, newest first, of everybody or of one agent",
 });
 
 test("P2: [P2.20] what is sent to many in an outage is delivered after it, and comes back when nobody would get it", async () => {
-  const client = await connect(await agent.line(0), await agent.line(1), "modern");
+  const client = await connected("modern");
   await lines("channel", "join", "news");
   expect(await relay.stop()).toBe(0);
   const send = async (to: string, body: string) =>
@@ -126,13 +141,17 @@ test("P2: [P2.20] what is sent to many in an outage is delivered after it, and c
       const { messages } = await json<{ messages: { id: string }[] }>("inbox", "operator");
       return messages.find(({ id }) => id === sent.messageId);
     },
-    20_000,
+    patienceMs,
   );
   expect(arrived).toMatchObject({ to: "#news", from: "alice", urgent: true, body: "written in the dark" });
-  const notice = await until("the notice", async () => {
-    const { structuredContent } = await client.callTool({ name: "relay_check_messages", arguments: {} });
-    return (structuredContent as { notices: object[] }).notices[0];
-  });
+  const notice = await until(
+    "the notice",
+    async () => {
+      const { structuredContent } = await client.callTool({ name: "relay_check_messages", arguments: {} });
+      return (structuredContent as { notices: object[] }).notices[0];
+    },
+    patienceMs,
+  );
   expect(notice).toMatchObject({
     reason: "rejected",
     messageId: lost.messageId,
@@ -140,4 +159,4 @@ test("P2: [P2.20] what is sent to many in an outage is delivered after it, and c
     detail: expect.stringContaining("there is no channel of that name"),
   });
   await client.close();
-}, 40_000);
+});
