@@ -15,6 +15,8 @@ export type ConversationKeeper = {
   /** The provider does not know the conversation that was to go on. */
   forget(): void;
   readonly transcript: string | undefined;
+  /** What is known of it, for the one who keeps it on disk; undefined before the provider or the start has named it. */
+  readonly known: SavedConversation | undefined;
   lookFor(ids: readonly string[]): ReadonlyMap<string, "taken" | "done">;
 };
 
@@ -47,6 +49,9 @@ export function keepConversation({ saved, random, limits }: ConversationOptions)
     },
     forget() {
       known = undefined;
+    },
+    get known() {
+      return known;
     },
     get transcript() {
       return known?.transcript;

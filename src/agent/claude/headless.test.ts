@@ -97,7 +97,7 @@ test("[P8.1] a text is injected when the model gets it, and is in the turn that 
     user_message_uuids: ["i1"],
   });
   expect(session.status.state).toBe("idle");
-  expect(only("conversation", "turn-ended")).toEqual([
+  expect(only("conversation", "turn-ended").slice(-2)).toEqual([
     { type: "conversation", id: "c1", transcript: undefined },
     {
       type: "turn-ended",
@@ -251,4 +251,11 @@ test("the provider opens this session when nobody is at a terminal", () => {
   const { options, only } = playOptions("headless", { home });
   openSession(options).output('{"type":"system","subtype":"init"}', "stdout");
   expect(only("turn-began")).toHaveLength(1);
+});
+
+test("the conversation is told as soon as the program runs, so that a crash in its first turn is resumed", async () => {
+  const { session, run, only, asked } = start();
+  await session.prepare();
+  run();
+  expect(only("conversation")).toEqual([{ type: "conversation", id: asked.at(-1)?.id ?? "" }]);
 });

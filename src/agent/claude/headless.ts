@@ -58,6 +58,8 @@ export function openHeadlessSession(
     started(running) {
       child = running;
       core.emit({ type: "started" });
+      // From now on it may have a turn that a crash would cut.
+      if (conversation.known !== undefined) core.emit({ type: "conversation", ...conversation.known });
       // Answered once the program reads its input.
       control(readyRequest, { subtype: "initialize" });
     },

@@ -1,0 +1,156 @@
+/** An agent that is woken, steered, killed and resumed: real relay and runner, and a played headless Claude Code. */
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createClient } from "../../src/sdk/client.ts";
+import { tokenKind } from "../../src/wire/token.ts";
+import { openWorld, type Ready, root, type Serving, until, type World } from "./kit.ts";
+
+// Several real processes one after the other, on a machine that may do other work.
+setDefaultTimeout(30_000);
+
+type Start = { pid: number; argv: string[]; env: Record<string, string> };
+let world: World;
+let relay: Serving & { url: string };
+let config = "";
+let env: Record<string, string> = {};
+
+beforeEach(async () => {
+  world = openWorld();
+  const bin = join(world.folder, "bin");
+  config = join(world.folder, "config");
+  for (const folder of [bin, config]) mkdirSync(folder);
+  const played = join(root, "test/fixtures/agents/played-claude.ts");
+  writeFileSync(join(bin, "claude"), `#!/bin/sh\nexec sh "${root}/tools/bun" "${played}" "$@"\n`);
+  chmodSync(join(bin, "claude"), 0o755);
+  env = { PATH: `${bin}:${process.env.PATH}`, CLAUDE_CONFIG_DIR: config };
+  relay = await world.up();
+});
+afterEach(() => world.close());
+
+const command = (...more: string[]) => [
+  ...["run", "claude", "--name", "bob", "--headless", "--json", "--relay", relay.url, "HOME", ...more],
+];
+const start = (...more: string[]) => world.start(command(...more), { env });
+const client = () =>
+  createClient({
+    url: relay.url,
+    token: () => readFileSync(join(world.home, "operator.token"), "utf8").trim(),
+  });
+const send = async (body: string, urgent = false) =>
+  (await client().sendMessage({ to: "bob", body, ...(urgent ? { priority: "urgent" } : {}) })).messageId;
+const stages = async (id: string) =>
+  (await client().getMessageStatus({ id })).recipients[0]?.times as Record<string, string>;
+const reached = (id: string, stage: string) =>
+  until(
+    `${id} is ${stage}`,
+    async () => ((await stages(id))[stage] === undefined ? undefined : true),
+    10_000,
+  );
+const starts = (): Start[] =>
+  readFileSync(join(config, "starts.jsonl"), "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+const option = ({ argv }: Start, name: string) =>
+  argv.find((arg) => arg.startsWith(`${name}=`))?.slice(name.length + 1);
+
+test("[P8.1] [P8.3] an idle agent is woken; the sender sees each step in order; the task is done first", async () => {
+  const bob = start("--task", "begin");
+  await bob.ready();
+  expect(JSON.parse(await bob.line(1))).toMatchObject({ event: "turn", text: "heard 1", how: "completed" });
+  const id = await send("hello");
+  await reached(id, "read");
+  const { stored, injected, read } = await stages(id);
+  expect([stored, injected, read].toSorted()).toEqual([stored, injected, read]);
+  expect(JSON.parse(await bob.line(2))).toMatchObject({ event: "turn", injections: [id] });
+  const [first] = starts();
+  const texts = JSON.stringify([first?.argv, first?.env]).split(/[^A-Za-z0-9_-]/);
+  expect(texts.filter((word) => tokenKind(word) !== undefined)).toEqual([]);
+  expect(first?.argv.join(" ")).not.toContain(first?.env.AGENT_RELAY_SESSION_TOKEN ?? "?");
+});
+
+test("[P8.2] in a running turn an urgent message is folded in, any other waits for its end", async () => {
+  const bob = start();
+  await bob.ready();
+  const work = await send("WORK");
+  await reached(work, "injected");
+  const normal = await send("later");
+  const urgent = await send("now", true);
+  await reached(normal, "handed");
+  await reached(urgent, "handed");
+  writeFileSync(join(config, "worked"), "");
+  await reached(normal, "read");
+  const turns = await Promise.all([1, 2].map(async (n) => JSON.parse(await bob.line(n))));
+  expect(turns.map(({ injections }) => injections)).toEqual([[work, urgent], [normal]]);
+});
+
+describe("[P8.4] a turn that is killed", () => {
+  test("with its runner: the next one resumes the conversation at the same address and gives the message again", async () => {
+    const first = start();
+    const { mcpUrl } = await first.ready();
+    const id = await send("HANG");
+    await reached(id, "injected");
+    first.signal("SIGKILL");
+    await first.ended;
+    const second = start();
+    expect((await second.ready<Ready>()).mcpUrl).toBe(mcpUrl);
+    await until("it is started again", () => starts()[1], 10_000);
+    const [one, two] = starts();
+    expect(two && option(two, "--resume")).toBe(one && option(one, "--session-id"));
+    expect(one?.env.AGENT_RELAY_SESSION_TOKEN).toBe(two?.env.AGENT_RELAY_SESSION_TOKEN ?? "");
+    expect((await stages(id)).read).toBeUndefined();
+    const path = join(config, "projects", root.replace(/[^A-Za-z0-9]/g, "-"));
+    const conversation = (two && option(two, "--resume")) ?? "";
+    const given = () =>
+      readFileSync(join(path, `${conversation}.jsonl`), "utf8")
+        .split("\n")
+        .filter((line) => line.includes(id));
+    await until("it is given again", () => given()[1], 10_000);
+    expect(given()[1]).toContain("redelivered");
+  });
+
+  test("by its program's crash: it is started again, and what came meanwhile arrives", async () => {
+    const bob = start();
+    await bob.ready();
+    await reached(await send("hello"), "read");
+    process.kill(starts()[0]?.pid ?? 0, "SIGKILL");
+    const id = await send("after the crash");
+    await reached(id, "read");
+    expect(starts()).toHaveLength(2);
+  });
+});
+
+test("a session that ended in order is begun anew, and its analysis is an insight", async () => {
+  const bob = start();
+  await bob.ready();
+  await reached(await send("hello"), "read");
+  await bob.stop();
+  const { insights } = await client().listInsights({});
+  expect(insights).toMatchObject([{ kind: "session_analysis", facts: { turns: 1, cause: "stopped" } }]);
+  const shown = await world.cli(["agents", "show", "bob", "--relay", relay.url, "HOME"]);
+  expect(shown.stdout).toContain("last turn     completed");
+  const again = start();
+  await again.ready();
+  const second = await until("it is started again", () => starts()[1]);
+  expect(option(second, "--resume")).toBeUndefined();
+});
+
+describe("C: what cannot be run is refused with what to do", () => {
+  const rows: [string, string[], RegExp][] = [
+    ["no terminal", ["run", "claude", "--name", "bob"], /standard input is not a terminal.*--headless/],
+    ["a task without headless", ["run", "claude", "--name", "bob", "--task", "x"], /--task/],
+    ["headless exec", ["run", "exec", "--name", "bob", "--headless", "--", "true"], /--headless/],
+  ];
+  test.each(rows)("%s", async (_, args, text) => {
+    const [run = "", ...rest] = args;
+    const ended = await world.cli([run, "--relay", relay.url, "HOME", ...rest], { env });
+    expect([ended.code, ended.stderr]).toEqual([2, expect.stringMatching(text)]);
+  });
+
+  test("a mistake in config.toml, named with its file", async () => {
+    writeFileSync(join(world.home, "config.toml"), '[claude]\nmodle = "x"\n');
+    const ended = await world.cli(command(), { env });
+    expect([ended.code, ended.stderr]).toEqual([2, expect.stringContaining("config.toml")]);
+  });
+});
