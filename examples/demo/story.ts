@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import type { Clock } from "../../src/base/clock.ts";
+import { limits } from "../../src/limits.ts";
 import { parseInbox, readDatabase, sameInbox } from "./database.ts";
 import { type LedgerLine, linesOf, type Progress, parseLedger, progressOf } from "./ledger.ts";
 import { endLeftovers, firstLine, launch, type Program, stopAll, tail, until } from "./programs.ts";
@@ -66,6 +67,7 @@ async function plot(stage: Stage, options: StoryOptions): Promise<StoryResult> {
   const { count, clock } = options;
   const relay = await stage.startRelay(0);
   stage.tell(`relay is up at ${relay.url} (process ${relay.program.pid})`);
+  if (count >= limits.writesBurst) await stage.allowBurst(relay.url, relay.operatorTokenFile, 2 * count);
   const gate = (await options.gate?.(relay.url)) ?? relay.url;
   const start = (name: Name) => stage.startRunner(name, gate, relay.operatorTokenFile);
   const runners = { alice: start("alice"), bob: start("bob") };
@@ -251,16 +253,27 @@ class Stage {
     return { what, pid: victim.pid, inFlight };
   }
 
+  /** Lets agents write so much at once: the relay slows one down that writes more than people read. */
+  async allowBurst(url: string, tokenFile: string, burst: number): Promise<void> {
+    const where = ["--relay", url, "--token-file", tokenFile];
+    await this.#command("profile", ["profile", "set", "default", "--burst", String(burst), ...where]);
+  }
+
   async readInboxes(url: string, tokenFile: string) {
     const read = async (name: Name) => {
-      const command = [program, "inbox", name, "--relay", url, "--token-file", tokenFile, "--json"];
-      const started = this.#launch(`inbox-${name}`, command);
-      this.#mayEnd.add(started);
-      const code = await started.ended;
-      if (code !== 0) throw new Error(`Read the inbox of ${name}: exit code ${code}: ${tail(started)}`);
-      return parseInbox(readFileSync(started.outFile, "utf8"));
+      const command = ["inbox", name, "--relay", url, "--token-file", tokenFile, "--json"];
+      return parseInbox(await this.#command(`inbox-${name}`, command));
     };
     return { alice: await read("alice"), bob: await read("bob") };
+  }
+
+  /** What a command of the program prints; it must end well. */
+  async #command(name: string, args: string[]): Promise<string> {
+    const started = this.#launch(name, [program, ...args]);
+    this.#mayEnd.add(started);
+    const code = await started.ended;
+    if (code !== 0) throw new Error(`Run agent-relay ${args.join(" ")}: exit code ${code}: ${tail(started)}`);
+    return readFileSync(started.outFile, "utf8");
   }
 
   /** Ends every process: runners first, so that nothing is left to retry when the relay goes. */
