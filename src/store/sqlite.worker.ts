@@ -74,7 +74,12 @@ function serve(): void {
       for (const run of runs) run();
       return;
     }
-    opened.group.all(runs);
+    try {
+      opened.group.all(runs);
+    } catch (error) {
+      backup.forget();
+      throw error;
+    }
     backup.run(opened.database);
     if (!closing) return;
     opened.close();
@@ -123,6 +128,10 @@ function backupJob() {
     ask(file: string): void {
       asked = file;
       outcome = undefined;
+    },
+    /** Who asked was told that it failed. */
+    forget(): void {
+      asked = undefined;
     },
     run(database: Database): void {
       if (asked === undefined) return;
