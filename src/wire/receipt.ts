@@ -33,7 +33,7 @@ export type Receipt = z.infer<typeof receiptSchema>;
 export const deliveryNotes: Record<Delivery, string> = {
   sent: "Stored by the relay.",
   queued:
-    "Stored on this machine; the relay cannot be reached now. It will be delivered in order. " +
+    "Stored on this machine; the relay has not taken it yet. It will be delivered in order. " +
     "Do not send it again. If it is refused later, a notice will say so.",
   refused: "Not stored, not sent, and will not be sent.",
   rejected: "The relay refused it permanently; it has no effect.",
