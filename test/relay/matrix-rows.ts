@@ -64,6 +64,8 @@ export type Row = {
   always?: number;
   /** The answer while another one's is under way. */
   busy?: number;
+  /** Open to who comes from this machine without a token; a token that is given must do. */
+  local?: true;
 };
 
 const id = "00000000-0000-7000-8000-000000000000";
@@ -209,6 +211,7 @@ export const operationRows: Readonly<Record<string, Row>> = {
   listAudit: { ask: "GET /api/v1/audit", by: ["audit:read"] },
   makeBackup: { ask: "POST /api/v1/backups", body: {}, by: ["backup:make"], busy: 503 },
   getBackup: { ask: "GET /api/v1/backups/nothing-there", by: ["backup:make"] },
+  metrics: { ask: "GET /metrics", by: ["metrics:read"], local: true },
   feed: { ask: "GET /api/v1/feed", by: ["feed:read"], host: none },
   health: { ask: "GET /healthz", by: "nobody" },
   readiness: { ask: "GET /readyz", by: "nobody" },
