@@ -99,8 +99,7 @@ export function supervise(options: SupervisorOptions): Supervisor {
       tell(options, () => options.onExited?.(exit));
       handle({ name: "exited", now, exit, chance: options.random.fraction() });
     });
-    tellOfChild(started, options);
-    tell(options, () => options.onSpawned?.(started));
+    announce(started, options);
   };
   const actions = {
     spawn() {
@@ -162,7 +161,13 @@ function tell({ log }: SupervisorOptions, listener: () => void): void {
   }
 }
 
-function tellOfChild({ pid, group, startTime }: ChildProcess, { onChild, log }: SupervisorOptions): void {
+/** Tells of a new child: who records it, then who speaks to it. */
+function announce(child: ChildProcess, options: SupervisorOptions): void {
+  recordChild(child, options);
+  tell(options, () => options.onSpawned?.(child));
+}
+
+function recordChild({ pid, group, startTime }: ChildProcess, { onChild, log }: SupervisorOptions): void {
   if (startTime === undefined) return;
   try {
     onChild?.({ pid, group, startTime });

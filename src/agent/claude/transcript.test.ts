@@ -79,8 +79,8 @@ describe("what a transcript holds", () => {
 });
 
 test("where a transcript is", () => {
-  expect(transcriptPath({ HOME: "/h" }, "/work/my.app", "c1")).toBe(
-    "/h/.claude/projects/-work-my-app/c1.jsonl",
+  expect(transcriptPath({ HOME: "/h" }, "/srv/my.app", "c1")).toBe(
+    "/h/.claude/projects/-srv-my-app/c1.jsonl",
   );
   expect(transcriptPath({ HOME: "/h", CLAUDE_CONFIG_DIR: "/c" }, "/w", "c1")).toBe("/c/projects/-w/c1.jsonl");
   expect(transcriptPath({}, "/w", "c1")).toBeUndefined();
