@@ -1,11 +1,13 @@
 /** Channels, threads, the search and receipts through a real relay, by the official client and over HTTP. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type EnrolledAgent, type RunningRelay, runningRelay } from "../../test/fixtures/running-relay.ts";
 import { connectWitness } from "../../test/fixtures/sdk-client.ts";
 import { limits } from "../limits.ts";
 import { feedPath } from "../wire/api.ts";
 import { RelayError } from "../wire/error.ts";
 import { feedEventSchema } from "../wire/feed.ts";
+
+setDefaultTimeout(60_000);
 
 const none = "00000000-0000-7000-8000-00000000dead";
 

@@ -1,11 +1,12 @@
 /** Channels, threads, the search and receipts as a person at the command line sees them, with a real agent's endpoint. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { connect, openWorld, type Serving, until, type World } from "./kit.ts";
 
 let world: World;
 let relay: Serving & { url: string };
 let agent: Serving;
 const patienceMs = 30_000;
+setDefaultTimeout(2 * patienceMs);
 
 async function json<Value>(...args: string[]): Promise<Value> {
   const { code, stdout, stderr } = await world.cli([...args, "HOME", "--json"]);
