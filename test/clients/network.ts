@@ -1,11 +1,40 @@
 /**
- * Attempts of this network namespace to reach anything but loopback. The namespace has no other way, so the kernel counts
- * each attempt as one without a route; a name that is asked for is such an attempt too.
+ * Attempts of this network namespace to reach anything but loopback: names that are asked for, at a resolver of ours on
+ * loopback that knows none, and addresses, which the kernel counts as without a route.
  */
 import { readFileSync } from "node:fs";
 
-/** Attempts so far, IPv4 and IPv6 together. */
-export function attemptsOutside(): number {
+export type NetworkWatch = {
+  /** What was tried since the watch began: names, and `N addresses`. */
+  tried(): string[];
+  close(): void;
+};
+
+/** Watches from now on. One watch at a time: it is the namespace's only resolver. */
+export async function watchNetwork(): Promise<NetworkWatch> {
+  const names = new Set<string>();
+  const before = addressesTried();
+  const resolver = await Bun.udpSocket({
+    hostname: "127.0.0.1",
+    port: 53,
+    socket: {
+      data(socket, query, port, address) {
+        names.add(nameIn(query));
+        socket.send(noSuchName(query), port, address);
+      },
+    },
+  });
+  return {
+    tried() {
+      const addresses = addressesTried() - before;
+      return [...names, ...(addresses === 0 ? [] : [`${addresses} addresses`])];
+    },
+    close: () => resolver.close(),
+  };
+}
+
+/** Attempts without a route so far, IPv4 and IPv6 together. */
+function addressesTried(): number {
   const rows = readFileSync("/proc/net/snmp", "utf8")
     .split("\n")
     .filter((line) => line.startsWith("Ip: "))
@@ -14,4 +43,24 @@ export function attemptsOutside(): number {
   const four = Number(values[names.indexOf("OutNoRoutes")]);
   const six = Number(/^Ip6OutNoRoutes\s+(\d+)$/m.exec(readFileSync("/proc/net/snmp6", "utf8"))?.[1] ?? 0);
   return four + six;
+}
+
+const headBytes = 12;
+
+/** The name of the first question (RFC 1035 §4.1.2). */
+function nameIn(query: Buffer): string {
+  const labels: string[] = [];
+  for (let at = headBytes; ; ) {
+    const length = query[at] ?? 0;
+    if (length === 0) return labels.join(".");
+    labels.push(query.toString("latin1", at + 1, at + 1 + length));
+    at += 1 + length;
+  }
+}
+
+/** The question with the answer that there is no such name (RFC 1035 §4.1.1, RCODE 3). */
+function noSuchName(query: Buffer): Buffer {
+  const answer = Buffer.from(query);
+  answer.writeUInt16BE(0x8183, 2);
+  return answer;
 }

@@ -47,6 +47,7 @@ export function makePerson(
       ANTHROPIC_AUTH_TOKEN: "the-persons-own-login",
       ANTHROPIC_MODEL: "claude-sonnet-4-5",
       CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+      CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL: "1",
       DISABLE_AUTOUPDATER: "1",
       CODEX_HOME: join(home, ".codex"),
       SCRIPTED_KEY: "the-persons-own-key",
@@ -69,6 +70,9 @@ env_key = "SCRIPTED_KEY"
 
 [analytics]
 enabled = false
+
+[tui]
+show_tooltips = false
 
 [otel]
 metrics_exporter = "none"

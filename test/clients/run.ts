@@ -12,13 +12,10 @@ const root = resolve(import.meta.dir, "../..");
 /** A file that is not done by then hangs. */
 const fileMs = 300_000;
 
-/**
- * Becomes the command in new namespaces: only loopback, and a resolver that nothing leads to, so that a name that is
- * asked for shows in the counters of the namespace.
- */
+/** Becomes the command in new namespaces: only loopback, and the resolver that the tests watch. */
 const enter = `
 set -eu
-printf 'nameserver 192.0.2.1\\noptions timeout:1 attempts:1\\n' > "$CLIENTS_FOLDER/resolv.conf"
+printf 'nameserver 127.0.0.1\\noptions timeout:2 attempts:1\\n' > "$CLIENTS_FOLDER/resolv.conf"
 mount --make-rprivate /
 mount --bind "$CLIENTS_FOLDER/resolv.conf" "$(readlink -f /etc/resolv.conf)"
 for folder in /etc/claude-code /etc/codex; do [ ! -d "$folder" ] || mount -t tmpfs tmpfs "$folder"; done

@@ -5,10 +5,11 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { until } from "../e2e/kit.ts";
 import { needs } from "../needs.ts";
-import { attemptsOutside } from "./network.ts";
+import { watchNetwork } from "./network.ts";
 import { type ClientName, clientNames, openRig, type Rig } from "./rig.ts";
+import type { Terminal } from "./terminal.ts";
 
-const attemptsBefore = attemptsOutside();
+const network = await watchNetwork();
 const waitMs = 45_000;
 let rig: Rig;
 beforeEach(async () => {
@@ -20,6 +21,17 @@ const sleepOrder: Record<ClientName, string> = {
   claude: 'DO Bash {"command":"sleep 4; echo slept","description":"sleep"}',
   codex: 'DO exec_command {"cmd":"sleep 4; echo slept"}',
 };
+
+/** A client draws its prompt before it takes keys; a person whose words were swallowed types them again. */
+async function typeUntilSeen(terminal: Terminal, client: ClientName, words: string): Promise<void> {
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    terminal.press("C-u");
+    await terminal.type(words);
+    const seen = until("the model has it", () => rig.seenBy(client, words)[0], 8_000);
+    if ((await seen.catch(() => undefined)) !== undefined) return;
+  }
+  throw new Error(`Nothing of what was typed arrived; the screen is ${terminal.screen()}`);
+}
 
 describe.each([...clientNames])("%s at a terminal", (client) => {
   needs("tmux")(
@@ -42,8 +54,7 @@ describe.each([...clientNames])("%s at a terminal", (client) => {
         async () => ((await rig.state("ada")) === "idle" ? true : undefined),
         waitMs,
       );
-      await terminal.type("typed by the person");
-      await until("the model has it", () => rig.seenBy(client, "typed by the person")[0], waitMs);
+      await typeUntilSeen(terminal, client, "typed by the person");
     },
   );
 
@@ -72,6 +83,9 @@ describe.each([...clientNames])("%s at a terminal", (client) => {
   );
 });
 
-test("no host but loopback was tried", () => {
-  expect(attemptsOutside()).toBe(attemptsBefore);
+/** Codex's terminal asks there for its announcements, and has no switch for it (0.169.0). */
+const withoutSwitch = "raw.githubusercontent.com";
+
+test("no other host but loopback was tried", () => {
+  expect(network.tried().filter((name) => name !== withoutSwitch)).toEqual([]);
 });
