@@ -78,6 +78,12 @@ test("[C.22] up with TLS: commands trust the home's authority; without it, and w
     chmodSync(key, 0o600);
     const half = await world.cli(["up", "--port", "0", "HOME", "--tls-cert", pem("right.pem")]);
     expect(half).toMatchObject({ code: 2 });
+    const other = join(world.folder, "other.key");
+    copyFileSync(pem("wrong.key"), other);
+    chmodSync(other, 0o600);
+    const pair = await world.cli([...args.slice(0, -1), other]);
+    expect(pair.code).toBe(2);
+    expect(pair.stderr).toContain("the key is not that of the certificate");
     const relay = world.start(args);
     const { url } = await relay.ready();
     expect(url).toStartWith("https://127.0.0.1:");

@@ -1,4 +1,5 @@
 /** `agent-relay up`: the relay in the foreground until SIGINT or SIGTERM. */
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { readPrivate } from "../../base/file.ts";
 import { drainHome } from "../../outboxes.ts";
@@ -78,9 +79,17 @@ function tlsOf(certFile: string, keyFile: string): { cert: string; key: string }
   // A key that others can read is refused.
   const key = readPrivate(keyFile) ?? "";
   const cert = readFileSync(certFile, "utf8");
-  if (!cert.includes("BEGIN CERTIFICATE")) {
-    throw new CliError("usage", `Speak TLS: ${certFile} holds no certificate in PEM`);
-  }
-  if (!key.includes("PRIVATE KEY")) throw new CliError("usage", `Speak TLS: ${keyFile} holds no key in PEM`);
+  const why = mismatch(cert, key);
+  if (why !== undefined) throw new CliError("usage", `Speak TLS with ${certFile} and ${keyFile}: ${why}`);
   return { cert, key };
+}
+
+/** Why these cannot be used together; undefined when they can. */
+function mismatch(cert: string, key: string): string | undefined {
+  try {
+    const matches = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
+    return matches ? undefined : "the key is not that of the certificate";
+  } catch {
+    return "a certificate and its key in PEM were wanted";
+  }
 }
