@@ -290,8 +290,8 @@ export const limits = {
   turnSilenceMs: 10 * minute,
   turnWatchMs: 30 * second,
   /** What a hook reports: known fields, each cut; and how long it waits for the runner before it gives up. */
-  hookReportBytesMax: 256 * kibibyte,
-  hookFieldCharactersMax: 64 * kibibyte,
+  hookReportBytesMax: mebibyte,
+  hookFieldCharactersMax: 32 * kibibyte,
   hookAnswerMs: 3 * second,
   /** The file in which hooks write what failed, before its older half is dropped. */
   hookLogBytesMax: 256 * kibibyte,

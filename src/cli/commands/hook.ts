@@ -3,7 +3,8 @@ import { showStatusLine, tellHook } from "../../hook.ts";
 
 /** @param kind `status-line`, or the provider whose hook this is */
 export async function hook(kind: string): Promise<void> {
-  const input = await Bun.stdin.text();
+  // A provider that starts it without an input gets an empty report, never a failure.
+  const input = await Bun.stdin.text().catch(() => "");
   const text =
     kind === "status-line" ? await showStatusLine(process.env) : await tellHook(input, process.env);
   process.stdout.write(text);
