@@ -192,6 +192,8 @@ export const limits = {
   /** Presence is written down this often while a runner stays connected, and changes are told in bundles this long. */
   presenceMs: minute,
   presenceHintMs: second,
+  /** Ten thousand agents are not written down at once: each has one of so many steps of that time. */
+  presenceWheelSlots: 60,
   /** A reported state that was not confirmed for this long is not believed: three heartbeats of a runner. */
   presenceStaleMs: 3 * minute,
   /** The debtor of a reply is reminded after these times; then, without a due time, the reply is overdue. */
@@ -218,6 +220,8 @@ export const limits = {
   repeatedBodyMax: 20,
   repeatedBodyPrice: 10,
   repeatWindowMs: 10 * minute,
+  /** What a sender's rate gave and was not used counts for so long: an outage fills outboxes, and they come at once. */
+  brakeCreditMs: hour,
   /** Bodies remembered for each sender. */
   repeatsRemembered: 32,
   /** An insight: its facts as JSON, how deep they nest, and how many insights the relay keeps. */
@@ -295,6 +299,8 @@ export const limits = {
   hookAnswerMs: 3 * second,
   /** The file in which hooks write what failed, before its older half is dropped. */
   hookLogBytesMax: 256 * kibibyte,
+  /** A program that is new here has this long to print its version, once. */
+  programVersionMs: 2 * second,
   /** A session's last report waits this long for the relay. */
   lastReportMs: second,
   /** Messages of one text for the model, and its bytes unless one alone is longer: more would push the task out of view. */

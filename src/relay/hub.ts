@@ -27,6 +27,8 @@ export type Hub = {
   hint(agent: AgentId, subject: HintSubject): void;
   /** The list of agents changed; all followers are told within `limits.presenceHintMs`. */
   agentsChanged(): void;
+  /** What an agent does changed, which happens more often and interests fewer; told in the same time. */
+  presenceChanged(): void;
   /** True while somebody follows the agent's feed: its runner, for the operator a person's client. */
   isOnline(agent: AgentId): boolean;
   /** Agents that are online now. */
@@ -44,38 +46,45 @@ export type Hub = {
 export function createHub(options: { clock: Clock; seen(agent: AgentId): void }): Hub {
   const { clock, seen } = options;
   const followers = new Map<AgentId, Set<Follower>>();
-  let stopHint: (() => void) | undefined;
+  const waiting = new Map<HintSubject, () => void>();
   let closed = false;
 
   const of = (agent: AgentId) => [...(followers.get(agent) ?? [])];
   const online = () => [...followers.keys()];
-  const agentsChanged = () => {
-    if (closed) return;
-    stopHint ??= clock.after(limits.presenceHintMs, () => {
-      stopHint = undefined;
-      for (const agent of online()) for (const follower of of(agent)) follower.hint("agents");
-    });
+  const tellAll = (subject: HintSubject) => {
+    if (closed || waiting.has(subject)) return;
+    const tell = () => {
+      waiting.delete(subject);
+      for (const agent of online()) for (const follower of of(agent)) follower.hint(subject);
+    };
+    waiting.set(subject, clock.after(limits.presenceHintMs, tell));
   };
-  const presenceChanged = (agent: AgentId) => {
+  const cameOrWent = (agent: AgentId) => {
     seen(agent);
-    agentsChanged();
+    tellAll("agents");
   };
-  const tick = () => {
-    for (const agent of online()) seen(agent);
-    stopTick = clock.after(limits.presenceMs, tick);
-  };
-  let stopTick = clock.after(limits.presenceMs, tick);
   const wheel = createWheel({ clock, turnMs: limits.feedKeepaliveMs, slots: limits.feedWheelSlots });
+  // Each agent's presence is written down in its own second of the minute.
+  const presence = createWheel({ clock, turnMs: limits.presenceMs, slots: limits.presenceWheelSlots });
+  const staying = new Map<AgentId, () => void>();
 
   return {
     join(agent, follower) {
       const set = followers.get(agent) ?? new Set();
       followers.set(agent, set.add(follower));
-      if (set.size === 1) presenceChanged(agent);
+      if (set.size === 1) {
+        staying.set(
+          agent,
+          presence.join(() => seen(agent)),
+        );
+        cameOrWent(agent);
+      }
       return () => {
         if (!set.delete(follower) || set.size > 0) return;
         followers.delete(agent);
-        presenceChanged(agent);
+        staying.get(agent)?.();
+        staying.delete(agent);
+        cameOrWent(agent);
       };
     },
     wake(agents) {
@@ -84,15 +93,16 @@ export function createHub(options: { clock: Clock; seen(agent: AgentId): void })
     hint(agent, subject) {
       for (const follower of of(agent)) follower.hint(subject);
     },
-    agentsChanged,
+    agentsChanged: () => tellAll("agents"),
+    presenceChanged: () => tellAll("presence"),
     isOnline: (agent) => followers.has(agent),
     online,
     beat: wheel.join,
     close() {
       closed = true;
       wheel.close();
-      stopTick();
-      stopHint?.();
+      presence.close();
+      for (const stop of waiting.values()) stop();
     },
   };
 }

@@ -20,7 +20,7 @@ export function parseCursor(text: string): Cursor | undefined {
 }
 
 /** What a hint may be about. */
-export const hintSubjects = ["token", "profile", "agents", "inbox", "obligations"] as const;
+export const hintSubjects = ["token", "profile", "agents", "presence", "inbox", "obligations"] as const;
 
 export const feedEventSchema = z.discriminatedUnion("type", [
   /** First event of every stream: where it begins. `reset` when the asked cursor was void or too old. */
