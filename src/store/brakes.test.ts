@@ -39,6 +39,31 @@ describe("the rate", () => {
     expect(takeWrite(state, one, { brakes: small, now: start + 2_000 }).status).toBe("passed");
   });
 
+  test("what waited in an outbox counts when it was written: an hour at the rate passes at once", () => {
+    const now = start + 3_600_000;
+    const drain = (times: readonly number[]) => {
+      let state: BrakeState = { ...unbraked, used: brakes.burst, at: start };
+      return times.map((writtenAt) => {
+        const taken = takeWrite(state, { ...one, writtenAt }, { brakes, now });
+        state = taken.state;
+        return taken.status;
+      });
+    };
+    expect(passed(drain(Array.from({ length: 4_000 }, (_, i) => start + i * 1_000)))).toBe(3_600);
+    // Whoever dates back gets what the time gave and no more, and an hour of it at most.
+    expect(passed(drain(Array(9_000).fill(start)))).toBe(3_600);
+    expect(passed(drain(Array(9_000).fill(0)))).toBe(3_600);
+    let state: BrakeState = { ...unbraked, at: 0 };
+    const after = Array(9_000)
+      .fill(0)
+      .map((writtenAt) => {
+        const taken = takeWrite(state, { ...one, writtenAt }, { brakes, now });
+        state = taken.state;
+        return taken.status;
+      });
+    expect(passed(after)).toBe(brakes.burst + 3_600);
+  });
+
   test("a clock that is set back by a day gives nothing back and takes nothing", () => {
     const back = start - 86_400_000;
     expect(passed(tries([...at(599), ...Array(5).fill(back)], () => one))).toBe(600);

@@ -28,6 +28,13 @@ export type BrakeState = { readonly used: number; readonly at: number; readonly 
 /** The state of a sender that has written nothing. */
 export const unbraked: BrakeState = { used: 0, at: 0, repeats: [] };
 
+/** What a write costs is decided by this. */
+export type BrakedWrite = {
+  readonly body: string | undefined;
+  readonly recipients: number;
+  readonly writtenAt?: number;
+};
+
 /** passed: the write may be stored. limited: it has to wait this long, ms. In both cases with the state after it. */
 export type Taken =
   | { status: "passed"; state: BrakeState }
@@ -38,26 +45,37 @@ export type BrakeFault = { readonly code: ErrorCode; readonly detail: string };
 
 /**
  * Takes the price of one write: 1, more for many recipients, ten times that for a body that is repeated again and
- * again. A price is never above the burst, so every write passes some time.
- * @param write `body` undefined for a write that could not be read
+ * again. A price is never above the burst, so every write passes some time. What waited in an outbox counts at the time
+ * it was written, as far as the sender's rate had that time to give: an outage makes nobody a flood.
+ * @param write `body` undefined for a write that could not be read; `writtenAt` by the sender's clock, ms since 1970
  * @param now ms since 1970; a clock that was set back gives nothing back and takes nothing
  */
 export function takeWrite(
   state: BrakeState,
-  write: { body: string | undefined; recipients: number },
+  write: BrakedWrite,
   { brakes, now }: { brakes: Brakes; now: number },
 ): Taken {
-  const { repeats, repeated } = noted(state.repeats, write.body, now);
+  const { writtenAt = now } = write;
+  const at = Math.min(now, Math.max(state.at, writtenAt, now - limits.brakeCreditMs));
+  const { repeats, repeated } = noted(state.repeats, write.body, at);
   const price = Math.min(brakes.burst, priceOf(write.recipients) * (repeated ? limits.repeatedBodyPrice : 1));
-  const regained = (Math.max(0, now - state.at) * brakes.perMinute) / minuteMs;
+  const regained = (Math.max(0, at - state.at) * brakes.perMinute) / minuteMs;
   const used = Math.max(0, Math.min(state.used, brakes.burst) - regained) + price;
   // Fractions of a write are sums of rounded numbers: a millionth of one is none.
   const waitMs = Math.ceil(((used - brakes.burst) / brakes.perMinute) * minuteMs - 1e-3);
-  if (waitMs <= 0) return { status: "passed", state: { used, at: now, repeats } };
+  if (waitMs <= 0) return { status: "passed", state: { used, at, repeats } };
+  // It would have fitted by now.
+  if (at + waitMs <= now)
+    return { status: "passed", state: { used: brakes.burst, at: at + waitMs, repeats } };
   const why = repeated ? "the same text was written again and again, which counts more" : "the limit is";
-  const detail = `${why}: ${brakes.burst} writes at once and ${brakes.perMinute} a minute; this one fits in ${waitMs} ms`;
+  const detail = `${why}: ${brakes.burst} writes at once and ${brakes.perMinute} a minute; this one fits in ${at + waitMs - now} ms`;
   // Waiting changes nothing but this: a clock that was set back counts from where it is now.
-  return { status: "limited", state: { ...state, at: Math.min(state.at, now) }, waitMs, detail };
+  return {
+    status: "limited",
+    state: { ...state, at: Math.min(state.at, now) },
+    waitMs: at + waitMs - now,
+    detail,
+  };
 }
 
 /** A message to many takes more of the sender's rate, because each recipient has to read it. */

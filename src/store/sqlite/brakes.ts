@@ -2,6 +2,7 @@
 import type { Database } from "bun:sqlite";
 import type { AgentId } from "../../wire/id.ts";
 import {
+  type BrakedWrite,
   type BrakeFault,
   type BrakeState,
   type Brakes,
@@ -31,10 +32,7 @@ export type BatchBrake = {
   /** Why none of its writes may be stored. */
   readonly fault: BrakeFault | undefined;
   /** Takes the price of a write that is about to be stored or refused; undefined when it may be. */
-  take(write: {
-    body: string | undefined;
-    recipients: number;
-  }): Extract<Taken, { status: "limited" }> | undefined;
+  take(write: BrakedWrite): Extract<Taken, { status: "limited" }> | undefined;
   /** Writes down what was taken. */
   settle(): void;
 };

@@ -167,7 +167,9 @@ function writer(database: Database) {
         ? rejectedOutcome(write, decision)
         : committedOutcome(write, decision.message.threadId);
     const limited =
-      isRemembered(outcome) && brake.fault === undefined ? brake.take(costOf(message)) : undefined;
+      isRemembered(outcome) && brake.fault === undefined
+        ? brake.take({ ...costOf(message), ...timeOf(write) })
+        : undefined;
     if (limited !== undefined) return { outcome: limitedOutcome(write, limited), ...unchanged };
     const obligations = message === undefined ? [] : storeMessage(message, now);
     if (isRemembered(outcome)) remember.run(batch.sender, write.key, print, JSON.stringify(outcome), now);
@@ -186,6 +188,12 @@ function writer(database: Database) {
     if (batch.late !== true || decision.status === "rejected") return decision;
     return { ...decision, message: { ...decision.message, late: true } };
   }
+}
+
+/** When its sender wrote it; a time that cannot be read is now. */
+function timeOf({ enqueuedAt }: Write): { writtenAt?: number } {
+  const writtenAt = Date.parse(enqueuedAt);
+  return Number.isNaN(writtenAt) ? {} : { writtenAt };
 }
 
 /** What a write takes of its sender's rate depends on its body and on how many get it. */
