@@ -4,11 +4,13 @@
  * does not answer never decides whether the agent runs.
  */
 import { constants } from "node:os";
+import { askVersion } from "./agent/ask-version.ts";
 import { scrubbedEnvironment } from "./agent/environment.ts";
 import { exitCodeOf } from "./agent/life.ts";
-import type { ProviderName, SessionFacts } from "./agent/provider.ts";
+import type { LaunchPlan, ProviderName, SessionFacts } from "./agent/provider.ts";
 import { providers } from "./agent/providers.ts";
 import type { AgentEnd } from "./agent/supervisor.ts";
+import { tooOld } from "./agent/version.ts";
 import { authorityOf } from "./base/authority.ts";
 import { realClock, sleep } from "./base/clock.ts";
 import type { Log } from "./base/log.ts";
@@ -19,6 +21,7 @@ import { drainHome } from "./outboxes.ts";
 import type { ControlServer } from "./runner/control.ts";
 import { loadEndpointFile } from "./runner/endpoint-file.ts";
 import { type RunnerInfo, readInfoFile, removeInfoFile, writeInfoFile } from "./runner/info-file.ts";
+import { programVersion } from "./runner/program-version.ts";
 import { keepRunnerToken, type RenewalOptions, recoverRunnerToken } from "./runner/renewal.ts";
 import { readConfig, settingsFor } from "./runner/settings.ts";
 import {
@@ -48,6 +51,8 @@ export function machineSettings(
   return (profile) => settingsFor(config, provider, profile);
 }
 
+type ReadyPlan = Extract<LaunchPlan, { status: "ready" }>;
+
 /** The agent's program cannot be started. Told before anything is written or the relay is asked. */
 export class LaunchError extends Error {
   override readonly name = "LaunchError";
@@ -73,9 +78,9 @@ export type Runner = {
  * outbox, or direct mode would strand queued writes; nothing runs then.
  */
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
-  const refused = refusal(options);
-  if (refused !== undefined) throw new LaunchError(`Run ${options.agentName}: ${refused}`);
+  const plan = firstPlan(options);
   const parts = await openParts(options);
+  const checked = sayTooOld(options, plan);
   const { credential, folder } = parts;
   let control: ControlServer | undefined;
   try {
@@ -87,6 +92,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     const session = await sessionFacts(parts, saved.secret);
     const info = infoOf(parts, session, control);
     writeInfoFile(folder, info);
+    await checked;
     const agent = startAgentSession(parts, session, (child) => writeInfoFile(folder, { ...info, child }));
     parts.session = agent;
     follow(parts, agent);
@@ -159,13 +165,24 @@ const noSession: SessionFacts = {
   workspaceMode: "shared",
 };
 
-/** Why the agent's program cannot be started at all; undefined when it can. */
-function refusal(options: RunnerOptions): string | undefined {
+/** The start of the agent's program without a session: says whether it can be started at all. */
+function firstPlan(options: RunnerOptions): ReadyPlan {
   const environment = scrubbedEnvironment(options.environment);
   const plan = providers[options.provider].launch(
     launchRequest(options, { session: noSession, environment }),
   );
-  return plan.status === "refused" ? plan.reason : undefined;
+  if (plan.status === "refused") throw new LaunchError(`Run ${options.agentName}: ${plan.reason}`);
+  return plan;
+}
+
+/** Says so when the program is too old; one that was asked before costs no time. Never rejects. */
+async function sayTooOld(options: RunnerOptions, { command, env }: ReadyPlan): Promise<void> {
+  if (options.provider === "exec") return;
+  const text = await programVersion(options.home, command[0] ?? "", (program) =>
+    askVersion({ command: [program, "--version"], env, cwd: options.cwd }, realClock),
+  );
+  const advice = text === undefined ? undefined : tooOld(options.provider, text);
+  if (advice !== undefined) options.say(advice);
 }
 
 /** Keeps the token alive and follows the feed, in the background, until the runner closes. */

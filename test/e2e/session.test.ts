@@ -148,6 +148,13 @@ describe("C: what cannot be run is refused with what to do", () => {
     expect([ended.code, ended.stderr]).toEqual([2, expect.stringMatching(text)]);
   });
 
+  test("a program that is too old runs, and the person hears it before it starts", async () => {
+    env = { ...env, PLAYED_VERSION: "2.0.9 (Claude Code)" };
+    const bob = start();
+    await bob.ready();
+    expect(bob.stderr()).toMatch(/claude 2\.0\.9 is older than 2\.1\.224.*npm install/);
+  });
+
   test("a mistake in config.toml, named with its file", async () => {
     writeFileSync(join(world.home, "config.toml"), '[claude]\nmodle = "x"\n');
     const ended = await world.cli(command(), { env });
