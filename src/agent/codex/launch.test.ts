@@ -34,6 +34,7 @@ const mcp = [
   ...["-c", "mcp_servers.agent-relay.tool_timeout_sec=300"],
   ...["-c", "mcp_servers.agent-relay.startup_timeout_sec=20"],
   ...["-c", "features.mcp_tool_list_changed=true"],
+  ...["-c", 'shell_environment_policy.set.AGENT_RELAY_SESSION_TOKEN=""'],
 ];
 const remote = { url: "ws://127.0.0.1:42000", token: "t0ken", resume: undefined };
 

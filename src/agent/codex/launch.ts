@@ -126,6 +126,8 @@ function mcpSettings({ session, toolCallMs, mcpStartMs }: LaunchRequest): string
     `${server}.startup_timeout_sec=${seconds(mcpStartMs)}`,
     // Without this, Codex never asks for the list of tools again.
     "features.mcp_tool_list_changed=true",
+    // Codex writes the environment of its shells to a file that others may read; the agent's commands need no secret.
+    `shell_environment_policy.set.${session.sessionToken.name}=""`,
   ];
 }
 
