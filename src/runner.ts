@@ -33,7 +33,7 @@ import {
   type RunnerOptions,
 } from "./runner-parts.ts";
 import { type AgentSession, launchRequest, startAgentSession } from "./runner-session.ts";
-import { followFeed } from "./sdk/feed.ts";
+import { type FeedState, followFeed } from "./sdk/feed.ts";
 import { mcpPath } from "./wire/api.ts";
 import { RelayError } from "./wire/error.ts";
 
@@ -235,6 +235,15 @@ async function followRelay(parts: Parts, agent: AgentSession): Promise<void> {
       recovering = false;
     });
   };
+  let heard = false;
+  const first = (state: FeedState) => {
+    if (heard || state === "connecting") return;
+    heard = true;
+    if (state === "waiting")
+      options.say(
+        `the relay at ${options.relayUrl} is not reached now; ${options.agentName} runs all the same, and what it sends waits here`,
+      );
+  };
   const feed = followFeed({
     url: options.relayUrl,
     token: () => credentials.current().secret,
@@ -245,6 +254,7 @@ async function followRelay(parts: Parts, agent: AgentSession): Promise<void> {
     onState: (state, error) => {
       parts.feed = state;
       options.log.debug("feed", { state, ...(error === undefined ? {} : { error }) });
+      first(state);
       if (state === "open") onOpen();
       if (error instanceof RelayError && error.code === "unauthorized") recover();
     },

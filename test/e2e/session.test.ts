@@ -136,6 +136,20 @@ test("a session that ended in order is begun anew, and its analysis is an insigh
   expect(option(second, "--resume")).toBeUndefined();
 });
 
+test("with the relay down it runs all the same and says so; what comes later wakes it", async () => {
+  const { url } = relay;
+  const bob = start();
+  await bob.ready();
+  await bob.stop();
+  await relay.stop();
+  const again = start("--task", "begin");
+  await again.ready();
+  expect(JSON.parse(await again.line(1))).toMatchObject({ event: "turn", how: "completed" });
+  await until("it says so", () => (again.stderr().includes("is not reached now") ? true : undefined));
+  relay = await world.up("--port", new URL(url).port);
+  await reached(await send("hello"), "read");
+});
+
 describe("C: what cannot be run is refused with what to do", () => {
   const rows: [string, string[], RegExp][] = [
     ["no terminal", ["run", "claude", "--name", "bob"], /standard input is not a terminal.*--headless/],
