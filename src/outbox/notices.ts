@@ -30,8 +30,7 @@ export const noticeTexts: Record<NoticeReason, string> = {
   unknown:
     "This write was given up after an attempt whose outcome was never learned: it may or may not have taken effect. " +
     "Check before doing it again.",
-  delayed:
-    "This write still waits on this machine: the relay has not taken it yet. Do not send it again.",
+  delayed: "This write still waits on this machine: the relay has not taken it yet. Do not send it again.",
   restored:
     "The relay's database was restored from a copy: writes that it had confirmed before may be missing there. " +
     "Check what matters; what is missing needs a new call.",
