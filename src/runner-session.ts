@@ -161,7 +161,9 @@ function join(parts: Parts, facts: SessionFacts): Joined {
       ...common,
       ...{ ledger, receipts },
       sink: {
-        canInject: session.canInject,
+        get canInject() {
+          return session.canInject;
+        },
         state: () => session.status.state,
         inject: (delivery, how) => session.inject(delivery, how),
         lookFor: (ids) => session.lookFor(ids),

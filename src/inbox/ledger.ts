@@ -25,12 +25,14 @@ export function openLedger(
 ): Ledger {
   privateFolder(dirname(path));
   const found = new Map<string, Item>();
-  for (const line of linesOf(path)) apply(found, line);
+  const text = textOf(path);
+  const written = text.split("\n").flatMap(lineOf);
+  for (const line of written) apply(found, line);
   const current = new Map(found);
-  forgetRead(current, limits.injectionLedgerReadMax);
-  rewrite(path, current);
   let handle = openSync(path, "a", 0o600);
-  let lines = current.size;
+  // A line that a crash has cut must not run into the next one.
+  if (text !== "" && !text.endsWith("\n")) writeSync(handle, "\n");
+  let lines = written.length;
   return {
     found: afterRestart(current),
     note(state, messages, attempt) {
@@ -78,16 +80,16 @@ function rewrite(path: string, items: ReadonlyMap<string, Item>): void {
   writePrivate(path, lines.map((line) => `${line}\n`).join(""));
 }
 
-/** The lines that can be read: the last one may have been cut by a crash, and then its step was not taken. */
-function linesOf(path: string): Line[] {
+function textOf(path: string): string {
   try {
-    return (readPrivate(path) ?? "").split("\n").flatMap(lineOf);
+    return readPrivate(path) ?? "";
   } catch (error) {
-    if (isMissing(error)) return [];
+    if (isMissing(error)) return "";
     throw error;
   }
 }
 
+/** What a line says; a last one that a crash has cut says nothing, and its step was not taken. */
 function lineOf(text: string): Line[] {
   if (text === "") return [];
   try {

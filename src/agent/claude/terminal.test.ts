@@ -204,6 +204,13 @@ test("after a restart the same conversation is watched again", () => {
   expect(session.status.state).toBe("idle");
 });
 
+test("without hooks of ours nothing is known of it, and nothing is given to it", async () => {
+  const { options } = playOptions("terminal", { home });
+  const session = openTerminalSession(options, launch);
+  await session.prepare();
+  expect(session.canInject).toBe(false);
+});
+
 test("the provider opens this session at a terminal", async () => {
   const { options } = playOptions("terminal", { home });
   expect(await openSession(options).interrupt()).toBe(false);

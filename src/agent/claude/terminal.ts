@@ -42,12 +42,18 @@ export function openTerminalSession(
     watch: undefined,
   };
   const { core, conversation, pending } = parts;
+  // Without our hooks nothing is known of the session: neither what it does nor where its inbox is.
+  let reports = true;
   return {
     get status() {
       return core.status;
     },
-    canInject: true,
+    get canInject() {
+      return reports;
+    },
     async prepare() {
+      const { features, aids } = options.request(undefined);
+      reports = features.hooks && aids.program !== undefined && aids.folder !== undefined;
       const chosen = conversation.next(options.request(undefined));
       return launch(options.request(chosen));
     },
