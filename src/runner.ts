@@ -239,7 +239,8 @@ async function followRelay(parts: Parts, agent: AgentSession): Promise<void> {
   const first = (state: FeedState) => {
     if (heard || state === "connecting") return;
     heard = true;
-    if (state === "waiting")
+    // A program of exec owns its output; nobody reads there what a person would.
+    if (state === "waiting" && options.provider !== "exec")
       options.say(
         `the relay at ${options.relayUrl} is not reached now; ${options.agentName} runs all the same, and what it sends waits here`,
       );
