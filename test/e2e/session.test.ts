@@ -1,6 +1,6 @@
 /** An agent that is woken, steered, killed and resumed: real relay and runner, and a played headless Claude Code. */
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createClient } from "../../src/sdk/client.ts";
 import { tokenKind } from "../../src/wire/token.ts";
@@ -47,11 +47,12 @@ const reached = (id: string, stage: string) =>
     async () => ((await stages(id))[stage] === undefined ? undefined : true),
     10_000,
   );
-const starts = (): Start[] =>
-  readFileSync(join(config, "starts.jsonl"), "utf8")
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line));
+const starts = (): Start[] => {
+  const path = join(config, "starts.jsonl");
+  const lines = existsSync(path) ? readFileSync(path, "utf8").trimEnd().split("\n") : [];
+  return lines.map((line) => JSON.parse(line));
+};
+const started = (number: number) => until(`start ${number}`, () => starts()[number - 1], 10_000);
 const option = ({ argv }: Start, name: string) =>
   argv.find((arg) => arg.startsWith(`${name}=`))?.slice(name.length + 1);
 
@@ -95,7 +96,7 @@ describe("[P8.4] a turn that is killed", () => {
     await first.ended;
     const second = start();
     expect((await second.ready<Ready>()).mcpUrl).toBe(mcpUrl);
-    await until("it is started again", () => starts()[1], 10_000);
+    await started(2);
     const [one, two] = starts();
     expect(two && option(two, "--resume")).toBe(one && option(one, "--session-id"));
     expect(one?.env.AGENT_RELAY_SESSION_TOKEN).toBe(two?.env.AGENT_RELAY_SESSION_TOKEN ?? "");
@@ -132,8 +133,26 @@ test("a session that ended in order is begun anew, and its analysis is an insigh
   expect(shown.stdout).toContain("last turn     completed");
   const again = start();
   await again.ready();
-  const second = await until("it is started again", () => starts()[1]);
+  const second = await started(2);
   expect(option(second, "--resume")).toBeUndefined();
+});
+
+test("a hook that fails disturbs nobody: it ends well, prints nothing, is logged as fatal and is an insight", async () => {
+  const bob = start();
+  await bob.ready();
+  const folder = (await started(1)).env.AGENT_RELAY_RUNNER ?? "";
+  const hook = (stdin: string) =>
+    world.cli(["hook", "claude"], { stdin, env: { AGENT_RELAY_RUNNER: folder } });
+  const quiet = { code: 0, stdout: "", stderr: "" };
+  expect(await hook('{"hook_event_name":"Stop","session_id":"c1"}')).toEqual(quiet);
+  expect(await hook("not json")).toEqual(quiet);
+  const line = await world.cli(["hook", "status-line"], { stdin: "{}", env: { AGENT_RELAY_RUNNER: folder } });
+  expect(line.stdout).toStartWith("relay: bob");
+  const failed = await world.cli(["logs", "bob", "--hooks", "HOME"]);
+  expect(failed.stdout.trim().split("\n")).toEqual([expect.stringContaining('"level":"fatal"')]);
+  await bob.stop();
+  const { insights } = await client().listInsights({ kind: "hook_crashed" });
+  expect(insights).toMatchObject([{ agent: "bob", facts: { count: 1 } }]);
 });
 
 test("with the relay down it runs all the same and says so; what comes later wakes it", async () => {
