@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { readProcFolder, treeOf } from "../../src/base/process-table.ts";
 import { until } from "../e2e/kit.ts";
 import { bareName } from "./brain.ts";
+import type { ModelRequest } from "./model-log.ts";
 import { watchNetwork } from "./network.ts";
 import { type ClientName, clientNames, openRig, type Rig } from "./rig.ts";
 
@@ -31,27 +32,61 @@ async function toolsAt(client: ClientName, words: string): Promise<string[]> {
   return request.tools.map(bareName).filter((name) => name.startsWith("relay_"));
 }
 
-/** Our tools once they are as wanted; each look is a turn, because a client shows its tools only then. */
-function toolsOnce(client: ClientName, wanted: (tools: string[]) => boolean): Promise<string[]> {
+/** What of a conversation shows the change; each look is a turn, because a client shows its tools only then. */
+function onceShown(client: ClientName, shown: (request: ModelRequest) => boolean): Promise<ModelRequest> {
   const look = async () => {
-    const tools = await toolsAt(client, `words ${crypto.randomUUID()}`);
-    return wanted(tools) ? tools : undefined;
+    const words = `words ${crypto.randomUUID()}`;
+    await toolsAt(client, words);
+    return rig.seenBy(client, words).find(shown);
   };
-  return until("the tools have changed", look, waitMs);
+  return until("the change is shown to the model", look, waitMs);
 }
+const setAgentRead = async (how: "--allow" | "--deny") =>
+  expect((await operator("profile", "set", "default", how, "agent:read")).code).toBe(0);
+const lists = ({ tools }: ModelRequest) => tools.map(bareName).includes("relay_list_agents");
+const reads = (words: RegExp) => (request: ModelRequest) =>
+  request.items.some((item) => item.kind === "text" && words.test(item.text));
+
+test("P3: codex offers its model exactly what the scopes allow now", async () => {
+  await rig.headless("ada", "codex");
+  const before = await toolsAt("codex", "first words");
+  expect(before).toContain("relay_list_agents");
+  await setAgentRead("--deny");
+  const narrowed = await onceShown("codex", (request) => !lists(request));
+  expect(narrowed.tools.map(bareName)).toContain("relay_reply");
+  await setAgentRead("--allow");
+  expect(lists(await onceShown("codex", lists))).toBe(true);
+});
+
+test("P3: claude tells its model which tools have come and gone, and keeps the list of its request as it was", async () => {
+  await setAgentRead("--deny");
+  await rig.headless("ada", "claude");
+  expect(await toolsAt("claude", "first words")).not.toContain("relay_list_agents");
+  await setAgentRead("--allow");
+  await onceShown("claude", reads(/now available[\s\S]*relay_list_agents/));
+  await setAgentRead("--deny");
+  await onceShown("claude", reads(/no longer available[\s\S]*relay_list_agents/));
+});
+
+test("P3: claude may still call a tool that is gone from the list: it is refused, with the reason", async () => {
+  await rig.headless("ada", "claude");
+  expect(await toolsAt("claude", "first words")).toContain("relay_list_agents");
+  await setAgentRead("--deny");
+  await Bun.sleep(2_000);
+  await rig.send("ada", "DO relay_list_agents");
+  const model = rig.models.claude;
+  const results = (request: ModelRequest) =>
+    request.items.flatMap((item) => (item.kind === "result" ? [item.text] : []));
+  const last = await until(
+    "the call is over",
+    () => model.requests.find((one) => results(one).length > 0),
+    waitMs,
+  );
+  expect(results(last)).toEqual([expect.stringMatching(/relay_list_agents/)]);
+  expect(results(last).join("")).not.toContain("lastSeenAt");
+});
 
 describe.each([...clientNames])("%s", (client) => {
-  test("P3: a scope that is taken and given back changes the tools that the model is offered", async () => {
-    await rig.headless("ada", client);
-    const before = await toolsAt(client, "first words");
-    expect(before).toContain("relay_list_agents");
-    expect((await operator("profile", "set", "default", "--deny", "agent:read")).code).toBe(0);
-    const narrowed = await toolsOnce(client, (tools) => !tools.includes("relay_list_agents"));
-    expect(narrowed).toEqual(before.filter((name) => name !== "relay_list_agents"));
-    expect((await operator("profile", "set", "default", "--allow", "agent:read")).code).toBe(0);
-    expect(await toolsOnce(client, (tools) => tools.includes("relay_list_agents"))).toEqual(before);
-  });
-
   test("P4: the agent's token is ended in the middle of a turn: the next call works", async () => {
     const pause = {
       claude: 'DO Bash {"command":"sleep 6; echo slept","description":"sleep"}',
