@@ -180,6 +180,8 @@ export const limits = {
   handedLingerMs: 200,
   /** Memory of the store for pages, KiB: a group of large batches must not spill pages to disk twice. */
   storeCacheKib: 64 * 1024,
+  /** Pages of the store's log before a checkpoint: 4 MB, which a start after a kill reads in milliseconds. */
+  storeCheckpointPages: 1_024,
   /** Rows that one transaction of the store forgets: writes wait for it meanwhile. */
   pruneRowsMax: 2_000,
   /** Feed: keepalive, and streams per principal. */

@@ -15,6 +15,8 @@ export type SqliteOptions = {
   secureDelete?: boolean;
   /** Memory for pages, KiB, and savepoints kept in memory too: for large transactions. SQLite's own 2,000 by default. */
   cacheKib?: number;
+  /** Pages that the log grows by before they are written into the file, which takes two flushes; 256 by default. */
+  checkpointPages?: number;
 };
 
 /** The database is in use by another process. */
@@ -69,7 +71,8 @@ function configure(database: Database, options: SqliteOptions, memory: boolean):
   set(database, "synchronous", "FULL", 2);
   set(database, "foreign_keys", "ON", 1);
   set(database, "trusted_schema", "OFF", 0);
-  set(database, "wal_autocheckpoint", "256", 256);
+  const { checkpointPages = 256 } = options;
+  set(database, "wal_autocheckpoint", String(checkpointPages), checkpointPages);
   if (options.cacheKib !== undefined) {
     set(database, "cache_size", `-${options.cacheKib}`, -options.cacheKib);
     set(database, "temp_store", "MEMORY", 2);

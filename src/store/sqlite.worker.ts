@@ -92,6 +92,7 @@ function openDatabase(options: OpenArguments): Opened & { identity: StoreIdentit
     path: options.path,
     exclusive: options.path !== ":memory:",
     cacheKib: limits.storeCacheKib,
+    checkpointPages: limits.storeCheckpointPages,
   });
   try {
     const version = migrate(database);
