@@ -13,6 +13,32 @@ export type Reminders = {
   due(owed: readonly Obligation[]): Delivery | undefined;
 };
 
+export type Owed = {
+  /** The feed brought what may make a reply owed, or was away. */
+  changed(): void;
+  /** What the agent owes; asked at the relay only while that may be anything. Rejects when it does not answer. */
+  now(): Promise<readonly Obligation[]>;
+};
+
+/** Remembers that nothing is owed until the feed says otherwise, so that most turns end without a question. */
+export function rememberOwed(ask: () => Promise<readonly Obligation[]>): Owed {
+  let clear = false;
+  let changes = 0;
+  return {
+    changed() {
+      clear = false;
+      changes += 1;
+    },
+    async now() {
+      if (clear) return [];
+      const before = changes;
+      const owed = await ask();
+      clear = owed.length === 0 && before === changes;
+      return owed;
+    },
+  };
+}
+
 type Said = { count: number; at: number };
 
 /** @param limits bounds how often one reply is brought up */
