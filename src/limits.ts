@@ -328,6 +328,8 @@ export const limits = {
   codexStartMs: 20 * second,
   /** A lost connection to Codex's app-server is opened again after this pause. */
   codexReconnectMs: second,
+  /** A first text waits this long for Codex to connect to our tools: without them its turn would begin all the same. */
+  codexToolsMs: 10 * second,
   /** A conversation that a person has begun can be joined a moment after its first turn: asked this often, in such pauses. */
   codexJoinMs: 100,
   codexJoinAttempts: 100,

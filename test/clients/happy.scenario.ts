@@ -4,6 +4,7 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { until } from "../e2e/kit.ts";
+import { followsResult } from "./model-log.ts";
 import { watchNetwork } from "./network.ts";
 import { type ClientName, type Delivered, openRig, type Rig } from "./rig.ts";
 
@@ -65,11 +66,7 @@ describe.each(["claude", "codex"] as const)("%s writes, the other one answers", 
     await rig.send("ada", "look at this now", "--urgent");
     const row = await found("ada has read it", ({ read_at }) => read_at !== null);
     const [shown] = rig.seenBy(client, row.id);
-    const items = shown?.items ?? [];
-    const result = items.findIndex((item) => item.kind === "result" && item.text.includes("slept"));
-    const given = items.findIndex((item) => item.kind === "text" && item.text.includes(row.id));
-    expect(result).toBeGreaterThan(0);
-    expect(given).toBe(result + 1);
+    expect(followsResult(shown?.items ?? [], "slept", row.id)).toBe(true);
     expect(inOrder(row)).toSatisfy(rising);
     expect(row.read_at).toBeGreaterThanOrEqual(shown?.at ?? Number.NaN);
   });

@@ -40,6 +40,16 @@ export function modelLog(file: string | undefined): {
   };
 }
 
+/** True when the words stand behind that result of a tool, before the model did or was told of anything else. */
+export function followsResult(items: readonly Item[], result: string, words: string): boolean {
+  const at = items.findIndex((item) => item.kind === "result" && item.text.includes(result));
+  const rest = at === -1 ? [] : items.slice(at + 1);
+  const next = rest.findIndex(({ kind }) => kind !== "text");
+  return rest
+    .slice(0, next === -1 ? rest.length : next)
+    .some((item) => item.kind === "text" && item.text.includes(words));
+}
+
 /** Server-sent events of one answer as one body. */
 export function eventStream(events: readonly (readonly [string, Record<string, unknown>])[]): Response {
   const text = events.map(([name, data]) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`).join("");

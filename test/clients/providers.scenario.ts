@@ -16,7 +16,7 @@ import { realRandom } from "../../src/base/random.ts";
 import { limits } from "../../src/limits.ts";
 import { until } from "../e2e/kit.ts";
 import { startMessagesEndpoint } from "./messages-endpoint.ts";
-import type { ModelRequest } from "./model-log.ts";
+import { followsResult, type ModelRequest } from "./model-log.ts";
 import { watchNetwork } from "./network.ts";
 import { makePerson } from "./person.ts";
 import { startResponsesEndpoint } from "./responses-endpoint.ts";
@@ -164,11 +164,7 @@ describe.each(["claude", "codex"] as const)("%s, headless", (provider) => {
       status: "injected",
     });
     await at.idle();
-    const items = at.model.requests.at(-1)?.items ?? [];
-    const result = items.findIndex((item) => item.kind === "result" && item.text.includes("slept"));
-    const given = items.findIndex((item) => item.kind === "text" && item.text.includes(`words-${id}`));
-    expect(result).toBeGreaterThan(0);
-    expect(given).toBe(result + 1);
+    expect(followsResult(at.model.requests.at(-1)?.items ?? [], "slept", `words-${id}`)).toBe(true);
     expect(at.model.requests).toHaveLength(2);
   });
 

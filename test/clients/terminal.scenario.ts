@@ -5,6 +5,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { until } from "../e2e/kit.ts";
 import { needs } from "../needs.ts";
+import { followsResult } from "./model-log.ts";
 import { watchNetwork } from "./network.ts";
 import { type ClientName, clientNames, openRig, type Rig } from "./rig.ts";
 import type { Terminal } from "./terminal.ts";
@@ -74,10 +75,7 @@ describe.each([...clientNames])("%s at a terminal", (client) => {
         throw new Error(`${error}: the screen is ${terminal.screen()}`);
       });
       const [shown] = rig.seenBy(client, row.id);
-      const items = shown?.items ?? [];
-      const result = items.findIndex((item) => item.kind === "result" && item.text.includes("slept"));
-      expect(items.findIndex((item) => item.kind === "text" && item.text.includes(row.id))).toBe(result + 1);
-      expect(result).toBeGreaterThan(0);
+      expect(followsResult(shown?.items ?? [], "slept", row.id)).toBe(true);
       expect(model.requests.length).toBeGreaterThan(1);
     },
   );

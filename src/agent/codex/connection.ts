@@ -4,13 +4,15 @@
  */
 import type { Clock } from "../../base/clock.ts";
 import type { OpenSocket } from "../../base/http/web-socket.ts";
-import type { ServerAnswer } from "./requests.ts";
 
 /** How a request ended: done, refused by the server, or nobody knows whether it was carried out. */
 export type Answer =
   | { status: "done"; result: unknown }
   | { status: "refused"; code: number; message: string }
   | { status: "unknown"; message: string };
+
+/** What the server gets for a question of its own. */
+export type ServerAnswer = { result: Record<string, unknown> } | { error: { code: number; message: string } };
 
 export type ConnectionEvents = {
   onNotification(method: string, params: Members): void;

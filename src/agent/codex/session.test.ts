@@ -109,10 +109,12 @@ function world(options: { script?: Script; mode?: LaunchMode; saved?: SavedConve
     given: () =>
       calls.filter(({ method }) => /^turn\/(start|steer)$/.test(method)).map(({ method }) => method),
     /** Starts the program and lets everything that is pending happen. */
-    async start() {
+    async start({ tools = true } = {}) {
       const plan = await session.prepare();
       session.started({ pid: 1, write: () => false, closeInput() {} });
       if (request.mode === "headless") session.output("  listening on: ws://127.0.0.1:4321", "stderr");
+      await settled();
+      if (tools) tell("mcpServer/startupStatus/updated", { name: "agent-relay", status: "ready" });
       await settled();
       return plan;
     },
@@ -137,12 +139,25 @@ describe("headless", () => {
     const token = at.sockets[0]?.token ?? "";
     expect(Buffer.from(token, "base64url").length).toBe(32);
     expect(JSON.stringify(plan)).not.toContain(token);
-    expect(at.events.map(({ type }) => type)).toEqual(["started", "conversation", "ready"]);
+    const told = at.events.map(({ type }) => type).filter((type) => type !== "alive");
+    expect(told).toEqual(["started", "conversation", "ready"]);
     expect(at.session.status.state).toBe("idle");
     expect(at.calls.map(({ method }) => method)).toEqual([
       ...["initialize", "initialized", "skills/extraRoots/set", "thread/start"],
     ]);
     expect(at.calls[2]?.params).toEqual({ extraRoots: ["/plugins/codex/skills"] });
+  });
+
+  test("it is ready once our tools are there, and at the latest after the bound", async () => {
+    const at = world();
+    await at.start({ tools: false });
+    expect(at.session.status.state).toBe("starting");
+    at.tell("mcpServer/startupStatus/updated", { name: "agent-relay", status: "starting" });
+    await settled();
+    expect(at.session.status.state).toBe("starting");
+    at.clock.advance(limits.codexToolsMs);
+    await settled();
+    expect(at.session.status.state).toBe("idle");
   });
 
   test("before there is a conversation a text is refused, and not for good", async () => {
@@ -296,6 +311,8 @@ describe("headless", () => {
     });
     at.clock.advance(limits.codexReconnectMs);
     await settled();
+    at.tell("mcpServer/startupStatus/updated", { name: "agent-relay", status: "ready" });
+    await settled();
     expect(at.sockets.length).toBe(2);
     expect(at.calls.filter(({ method }) => method === "thread/resume")).toHaveLength(1);
     expect(at.session.status.state).toBe("idle");
@@ -326,7 +343,7 @@ describe("at a terminal", () => {
         expect.any(String),
       ],
     });
-    expect(at.events.map(({ type }) => type)).toEqual(["started"]);
+    expect(at.session.status.state).toBe("starting");
     at.tell("thread/started", thread("t"));
     await settled();
     expect(at.calls.map(({ method }) => method)).not.toContain("thread/start");

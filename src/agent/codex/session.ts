@@ -13,7 +13,7 @@ import { type Answer, type Connection, connectAppServer, type Members, members, 
 import { createGiven, type Given } from "./given.ts";
 import { type History, injectionsIn, lookFor, newestTurn } from "./history.ts";
 import { serverPlan, terminalPlan } from "./launch.ts";
-import { unattendedAnswer } from "./requests.ts";
+import { offerSkills, turnIn, unattendedAnswer } from "./requests.ts";
 import { listeningAddress, type ServerProcess, type StartServer } from "./server-process.ts";
 import {
   isActive,
@@ -23,6 +23,7 @@ import {
   type ThreadState,
   threadFacts,
   threadStep,
+  toolsSettled,
 } from "./thread.ts";
 
 /** What a session reaches beside its own program. */
@@ -57,6 +58,8 @@ class CodexSession implements Session {
   /** What happens in the conversation is told to this client. */
   #joined = false;
   #endedTurn: string | undefined;
+  /** Our MCP server is connected, or has failed. */
+  #tools = Promise.withResolvers<void>();
   /** Wait for the end of the running turn. */
   #later: Injection[] = [];
 
@@ -185,11 +188,12 @@ class CodexSession implements Session {
   async #attach(): Promise<void> {
     const start = this.#start;
     const { clock, limits, log } = this.#options;
+    this.#tools = Promise.withResolvers<void>();
     try {
       const link = await this.#connect(start);
       if (start !== this.#start) return link.close();
       this.#link = link;
-      await this.#offerSkills(link);
+      await offerSkills(link, this.#request(), log);
       await this.#takeUp(link);
     } catch (error) {
       if (start !== this.#start) return;
@@ -231,13 +235,6 @@ class CodexSession implements Session {
     });
   }
 
-  async #offerSkills(link: Connection): Promise<void> {
-    const { features, aids } = this.#request();
-    if (!features.skills || aids.plugins === undefined) return;
-    const answer = await link.request("skills/extraRoots/set", { extraRoots: [`${aids.plugins}/skills`] });
-    if (answer.status !== "done") this.#options.log.warn("Codex did not take our skills", { answer });
-  }
-
   /** The conversation that goes on, or a new one; at a terminal the person's Codex begins it. */
   async #takeUp(link: Connection): Promise<void> {
     if (this.#resume !== undefined && (await this.#follow(link, { id: this.#resume, transcript: undefined })))
@@ -249,7 +246,7 @@ class CodexSession implements Session {
     if (facts === undefined) throw new Error(`Begin a conversation of Codex: ${why(answer)}`);
     this.#adopt(facts);
     this.#joined = true;
-    this.#core.emit({ type: "ready" });
+    await this.#ready(link);
   }
 
   /** Joins a conversation of this app-server, or loads it; false when there is none of that id. */
@@ -264,9 +261,18 @@ class CodexSession implements Session {
     for (const entry of await injectionsIn(this.#historyOf(link, id))) this.#given.taken(entry.injection);
     this.#adopt({ id, transcript: text(thread.path) ?? transcript });
     this.#joined = true;
-    this.#core.emit({ type: "ready" });
+    await this.#ready(link);
     if (members(thread.status).type === "active") await this.#catchUp(link, id);
     return true;
+  }
+
+  /** Takes texts from now on: once our tools are there, because Codex begins its first turn without those that are late. */
+  async #ready(link: Connection): Promise<void> {
+    const { clock, limits, mode } = this.#options;
+    // A person at a terminal does not wait for them.
+    if (mode === "headless" && this.#request().features.mcp)
+      await Promise.race([this.#tools.promise, sleep(clock, limits.codexToolsMs)]);
+    if (this.#link === link) this.#core.emit({ type: "ready" });
   }
 
   /**
@@ -305,6 +311,7 @@ class CodexSession implements Session {
   }
 
   #hear(method: string, params: Members): void {
+    if (toolsSettled(method, params)) this.#tools.resolve();
     const begun = this.#options.mode === "terminal" ? startedThread(method, params) : undefined;
     if (begun !== undefined && begun.id !== this.#thread.id && this.#link !== undefined) {
       // The person began a conversation, their first or another one: it is the one that is spoken in from now on.
@@ -390,9 +397,4 @@ class CodexSession implements Session {
 
 function why(answer: Answer): string {
   return answer.status === "done" ? "the answer names no conversation" : answer.message;
-}
-
-/** The turn that an accepted text belongs to, in the answer to either way of giving it. */
-function turnIn(result: Members): string | undefined {
-  return text(result.turnId) ?? text(members(result.turn).id);
 }

@@ -2,6 +2,7 @@
  * What an app-server tells about one thread, as a pure machine: from a notification to the session's events and the next
  * state. The thread is the person's or the runner's own; those of helpers and side tasks of Codex are not followed.
  */
+import { mcpServerName } from "../launch.ts";
 import type { SessionEvent, Turn } from "../session-event.ts";
 import { type Members, members, text } from "./connection.ts";
 
@@ -40,6 +41,11 @@ export type ThreadFacts = { id: string; transcript: string | undefined };
 export function threadFacts(thread: Members): ThreadFacts | undefined {
   const id = text(thread.id);
   return id === undefined ? undefined : { id, transcript: text(thread.path) };
+}
+
+/** True for the notification that our MCP server has come up, or will not. */
+export function toolsSettled(method: string, { name, status }: Members): boolean {
+  return method === "mcpServer/startupStatus/updated" && name === mcpServerName && status !== "starting";
 }
 
 /** True for the notification that a turn runs in this thread; it is sent also to clients that have not joined it. */
