@@ -85,7 +85,8 @@ export function launchRequest(
     instructions: instructionsFor(options.agentName),
     aids: {
       plugins: resolve(import.meta.dir, "..", "plugins", options.provider),
-      program: options.program,
+      // Only Claude Code has hooks of ours: nobody else needs to find the runner.
+      program: options.provider === "claude" ? options.program : undefined,
       folder: given.folder,
     },
     args: options.args,
