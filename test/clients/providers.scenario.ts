@@ -18,7 +18,7 @@ import { until } from "../e2e/kit.ts";
 import { startMessagesEndpoint } from "./messages-endpoint.ts";
 import { followsResult, type ModelRequest } from "./model-log.ts";
 import { watchNetwork } from "./network.ts";
-import { makePerson } from "./person.ts";
+import { makePerson, type Person } from "./person.ts";
 import { startResponsesEndpoint } from "./responses-endpoint.ts";
 
 const network = await watchNetwork();
@@ -31,19 +31,8 @@ const sleepOrder = {
 type Name = keyof typeof sleepOrder;
 const uuid = () => crypto.randomUUID();
 
-function open(provider: Name) {
-  const folder = mkdtempSync(join(process.env.CLIENTS_FOLDER ?? "", `${provider}-`));
-  const models = { claude: startMessagesEndpoint(), codex: startResponsesEndpoint() };
-  const person = makePerson(folder, {
-    clients: { claude: process.env.CLIENTS_CLAUDE ?? "", codex: process.env.CLIENTS_CODEX ?? "" },
-    models: { messages: models.claude.url, responses: models.codex.url },
-  });
-  const scratch = join(folder, "scratch");
-  mkdirSync(scratch);
-  const events: SessionEvent[] = [];
-  let saved: SavedConversation | undefined;
-  let child: ChildProcess | undefined;
-  const request: Omit<LaunchRequest, "conversation"> = {
+function requestFor(person: Person): Omit<LaunchRequest, "conversation"> {
+  return {
     session: {
       mcpUrl: "http://127.0.0.1:1/mcp",
       sessionToken: { name: "AGENT_RELAY_SESSION_TOKEN", value: "unused" },
@@ -65,6 +54,21 @@ function open(provider: Name) {
     toolCallMs: limits.agentToolCallMs,
     mcpStartMs: limits.agentMcpStartMs,
   };
+}
+
+function open(provider: Name) {
+  const folder = mkdtempSync(join(process.env.CLIENTS_FOLDER ?? "", `${provider}-`));
+  const models = { claude: startMessagesEndpoint(), codex: startResponsesEndpoint() };
+  const person = makePerson(folder, {
+    clients: { claude: process.env.CLIENTS_CLAUDE ?? "", codex: process.env.CLIENTS_CODEX ?? "" },
+    models: { messages: models.claude.url, responses: models.codex.url },
+  });
+  const scratch = join(folder, "scratch");
+  mkdirSync(scratch);
+  const events: SessionEvent[] = [];
+  let saved: SavedConversation | undefined;
+  let child: ChildProcess | undefined;
+  const request = requestFor(person);
   const newSession = () =>
     providers[provider].openSession({
       mode: "headless",

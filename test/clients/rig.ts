@@ -58,22 +58,13 @@ export type RunOptions = { task?: string; args?: string[]; more?: string[] };
 
 /** Opens a rig; the relay runs. */
 export async function openRig(): Promise<Rig> {
-  const folder = mkdtempSync(join(process.env.CLIENTS_FOLDER ?? "", "rig-"));
-  const logs = join(folder, "model");
-  mkdirSync(logs);
-  const models = {
-    claude: startMessagesEndpoint(join(logs, "messages.jsonl")),
-    codex: startResponsesEndpoint(join(logs, "responses.jsonl")),
-  };
-  const person = makePerson(folder, {
-    clients: { claude: process.env.CLIENTS_CLAUDE ?? "", codex: process.env.CLIENTS_CODEX ?? "" },
-    models: { messages: models.claude.url, responses: models.codex.url },
-  });
+  const { folder, models, person } = openMachine();
   const terminals: Terminal[] = [];
   const world = openWorld();
   let relay = await world.up();
   const relayUrl = relay.url;
-  const place = ["--relay", relayUrl, "--token-file", join(world.home, "operator.token"), "HOME"];
+  const tokenFile = join(world.home, "operator.token");
+  const place = ["--relay", relayUrl, "--token-file", tokenFile, "HOME"];
   const command = (agent: string, client: ClientName, { task, args = [], more = [] }: RunOptions = {}) => [
     ...["run", client, "--name", agent, "--headless", ...place, "--json", "--log-level", "debug", ...more],
     ...(task === undefined ? [] : ["--task", task]),
@@ -83,18 +74,18 @@ export async function openRig(): Promise<Rig> {
     const { stdout } = await world.cli(["agents", "--json", ...place]);
     return stateIn(stdout, agent);
   };
+  const idle = async (agent: string, otherwise: () => string) => {
+    const isIdle = async () => ((await state(agent)) === "idle" ? true : undefined);
+    await until(`${agent} is idle`, isIdle, 40_000).catch((error: unknown) => {
+      throw new Error(`${error}: ${otherwise()}`);
+    });
+  };
   return {
     ...{ world, person, relayUrl, models, command, state },
     async headless(agent, client, options) {
       const run = world.start(command(agent, client, options), { env: person.env, cwd: person.work });
       await run.ready();
-      await until(
-        `${agent} is idle`,
-        async () => ((await state(agent)) === "idle" ? true : undefined),
-        30_000,
-      ).catch((error: unknown) => {
-        throw new Error(`${error}: it said ${run.stderr().slice(-3_000)}`);
-      });
+      await idle(agent, () => `it said ${run.stderr().slice(-3_000)}`);
       return run;
     },
     async terminal(agent, client, { args = [], wait = true } = {}) {
@@ -103,7 +94,11 @@ export async function openRig(): Promise<Rig> {
         client,
         "--name",
         agent,
-        ...place.map((part) => (part === "HOME" ? "--home" : part)),
+        "--relay",
+        relayUrl,
+        "--token-file",
+        tokenFile,
+        "--home",
         world.home,
       ];
       const terminal = openTerminal({
@@ -111,14 +106,7 @@ export async function openRig(): Promise<Rig> {
         command: [program, ...own, ...(args.length === 0 ? [] : ["--", ...args])],
       });
       terminals.push(terminal);
-      if (wait)
-        await until(
-          `${agent} is idle`,
-          async () => ((await state(agent)) === "idle" ? true : undefined),
-          40_000,
-        ).catch((error: unknown) => {
-          throw new Error(`${error}: its screen is ${terminal.screen()}`);
-        });
+      if (wait) await idle(agent, () => `its screen is ${terminal.screen()}`);
       return terminal;
     },
     async send(to, text, ...more) {
@@ -144,6 +132,22 @@ export async function openRig(): Promise<Rig> {
       if (process.env.CLIENTS_KEEP === undefined) rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** The person's machine with the models that its clients speak to. */
+function openMachine() {
+  const folder = mkdtempSync(join(process.env.CLIENTS_FOLDER ?? "", "rig-"));
+  const logs = join(folder, "model");
+  mkdirSync(logs);
+  const models = {
+    claude: startMessagesEndpoint(join(logs, "messages.jsonl")),
+    codex: startResponsesEndpoint(join(logs, "responses.jsonl")),
+  };
+  const person = makePerson(folder, {
+    clients: { claude: process.env.CLIENTS_CLAUDE ?? "", codex: process.env.CLIENTS_CODEX ?? "" },
+    models: { messages: models.claude.url, responses: models.codex.url },
+  });
+  return { folder, models, person };
 }
 
 function stateIn(json: string, agent: string): string | undefined {
