@@ -4,7 +4,9 @@
  * measured in the relay's database and in what the models were sent.
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { readProcFolder, treeOf } from "../../src/base/process-table.ts";
 import { until } from "../e2e/kit.ts";
+import { isAlive } from "../fixtures/agents/agents.ts";
 import { bareName } from "./brain.ts";
 import type { ModelRequest } from "./model-log.ts";
 import { watchNetwork } from "./network.ts";
@@ -101,12 +103,14 @@ describe.each([...clientNames])("%s", (client) => {
     await until("the tool runs", () => model.requests[0], waitMs);
     await rig.send("ada", "urgent words", "--urgent");
     await found("it is handed over", (row) => (row.handed_at ?? row.injected_at) !== null);
+    const family = treeOf(run.pid, readProcFolder() ?? []).map(({ pid }) => pid);
     run.signal("SIGKILL");
     await run.ended;
+    // The agent does not live on unseen; what it still asks while it ends is not the next one's.
+    await until("the agent has ended with its runner", () => !family.some(isAlive) || undefined);
+    const before = model.requests.length;
     const again = rig.world.start(rig.command("ada", client), { env: rig.person.env, cwd: rig.person.work });
     const { mcpUrl } = await again.ready();
-    // What the first one still asked while it ended is not the second one's.
-    const before = model.requests.length;
     expect(mcpUrl).toBe(endpoint.mcpUrl);
     const row = await found(
       "ada has read it",

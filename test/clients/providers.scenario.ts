@@ -5,7 +5,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { LaunchRequest } from "../../src/agent/launch.ts";
+import type { LaunchPlan, LaunchRequest } from "../../src/agent/launch.ts";
 import { providers } from "../../src/agent/providers.ts";
 import type { SavedConversation, Session } from "../../src/agent/session.ts";
 import type { SessionEvent } from "../../src/agent/session-event.ts";
@@ -56,6 +56,25 @@ function requestFor(person: Person): Omit<LaunchRequest, "conversation"> {
   };
 }
 
+/** Starts the program; its lines go to the session of the moment. */
+function spawnFor(
+  plan: Extract<LaunchPlan, { status: "ready" }>,
+  cwd: string,
+  session: () => Session,
+): ChildProcess {
+  return spawnChild({
+    command: plan.command,
+    env: plan.env,
+    cwd,
+    stdio: {
+      stdout: (line) => session().output(line, "stdout"),
+      stderr: (line) => session().output(line, "stderr"),
+      stdin: "pipe",
+    },
+    processGroup: true,
+  });
+}
+
 function open(provider: Name) {
   const folder = mkdtempSync(join(process.env.CLIENTS_FOLDER ?? "", `${provider}-`));
   const models = { claude: startMessagesEndpoint(), codex: startResponsesEndpoint() };
@@ -88,17 +107,7 @@ function open(provider: Name) {
   const start = async () => {
     const plan = await session.prepare();
     if (plan.status === "refused") throw new Error(plan.reason);
-    const started = spawnChild({
-      command: plan.command,
-      env: plan.env,
-      cwd: person.work,
-      stdio: {
-        stdout: (line) => session.output(line, "stdout"),
-        stderr: (line) => session.output(line, "stderr"),
-        stdin: "pipe",
-      },
-      processGroup: true,
-    });
+    const started = spawnFor(plan, person.work, () => session);
     child = started;
     session.started(started);
     void started.exited.then(() => session.exited());

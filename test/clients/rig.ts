@@ -74,12 +74,7 @@ export async function openRig(): Promise<Rig> {
     const { stdout } = await world.cli(["agents", "--json", ...place]);
     return stateIn(stdout, agent);
   };
-  const idle = async (agent: string, otherwise: () => string) => {
-    const isIdle = async () => ((await state(agent)) === "idle" ? true : undefined);
-    await until(`${agent} is idle`, isIdle, 40_000).catch((error: unknown) => {
-      throw new Error(`${error}: ${otherwise()}`);
-    });
-  };
+  const idle = (agent: string, otherwise: () => string) => untilIdle(agent, () => state(agent), otherwise);
   return {
     ...{ world, person, relayUrl, models, command, state },
     async headless(agent, client, options) {
@@ -114,10 +109,7 @@ export async function openRig(): Promise<Rig> {
       if (code !== 0) throw new Error(`Send to ${to}: ${stderr}`);
     },
     delivered: () => deliveredIn(world.home, folder),
-    seenBy: (client, words) =>
-      models[client].requests.filter(({ items }) =>
-        items.some((item) => item.kind === "text" && item.text.includes(words)),
-      ),
+    seenBy: (client, words) => models[client].requests.filter(shows(words)),
     async killRelay() {
       relay.signal("SIGKILL");
       await relay.ended;
@@ -148,6 +140,22 @@ function openMachine() {
     models: { messages: models.claude.url, responses: models.codex.url },
   });
   return { folder, models, person };
+}
+
+/** True for a request to a model that shows these words in a text. */
+function shows(words: string): (request: ModelRequest) => boolean {
+  return ({ items }) => items.some((item) => item.kind === "text" && item.text.includes(words));
+}
+
+async function untilIdle(
+  agent: string,
+  state: () => Promise<string | undefined>,
+  otherwise: () => string,
+): Promise<void> {
+  const isIdle = async () => ((await state()) === "idle" ? true : undefined);
+  await until(`${agent} is idle`, isIdle, 40_000).catch((error: unknown) => {
+    throw new Error(`${error}: ${otherwise()}`);
+  });
 }
 
 function stateIn(json: string, agent: string): string | undefined {
