@@ -244,8 +244,11 @@ describe("14: reconnects and shared state", () => {
       expect(declared.length).toBeGreaterThanOrEqual(2);
       expect(declared.at(-1)).toEqual({ elicitation: { form: {} }, roots: {} });
       upstream.tools = [];
-      upstream.notify("notifications/message");
-      await eventually("the stream lives", () => heard.includes("notifications/message"));
+      // Said again and again: the way from the upstream to the stream is being opened anew meanwhile.
+      await eventually("the stream lives", () => {
+        upstream.notify("notifications/message");
+        return heard.includes("notifications/message");
+      });
       expect(heard).not.toContain("ran alpha");
       expect(heard).not.toContain('"id":77');
       await proxy.kill();
