@@ -127,8 +127,8 @@ describe("14: reconnects and shared state", () => {
         `14: 10,000 reconnects in ${seconds.toFixed(1)} s: ${before} KiB before, ${growth} KiB more, ` +
           `${(growth / 10_000).toFixed(2)} KiB each`,
       );
-      // What a collection has not freed yet makes ± 16 MiB from one run to the next.
-      expect(growth / 10_000).toBeLessThanOrEqual(2);
+      // What a collection has not freed yet makes ± 30 MiB from one run to the next.
+      expect(growth / 10_000).toBeLessThanOrEqual(4);
       await eventually("only the witness is left", async () => (await proxy.status()).endpoint.streams === 1);
       await eventually("the upstream is left too", () => upstream.streams <= 2);
       expect(noticed(witness)).toEqual(nothingNoticed);

@@ -90,7 +90,7 @@ describe("7: the token rotates in the middle of a session", () => {
       stage.tokenFile("second");
       const begun = performance.now();
       expect(await agent.call("alpha")).toEqual({ text: "ran alpha", isError: false, meta: undefined });
-      expect(performance.now() - begun).toBeLessThan(300);
+      expect(performance.now() - begun).toBeLessThan(1_000);
       expect(noticed(agent)).toEqual(nothingNoticed);
     },
     15_000,
