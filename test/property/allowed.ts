@@ -43,6 +43,8 @@ export class Allowed {
   readonly staticList: boolean;
   /** The product has a built-in list. */
   readonly builtin: boolean;
+  /** Called after every answer: two of them may come within one moment, and a decision may fall between them. */
+  answerSeen: () => void = () => {};
 
   constructor(staticList: boolean, builtin: boolean) {
     this.staticList = staticList;
@@ -52,6 +54,7 @@ export class Allowed {
   /** The relay gave this complete list to a holder of this authorization. */
   answered(profile: string, scopes: readonly string[], names: readonly string[]): void {
     this.#answers.set(authorizationName(profile, scopes), new Set(names));
+    this.answerSeen();
   }
 
   /** What the agent may be shown now. */

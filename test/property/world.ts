@@ -79,6 +79,7 @@ export class World {
     this.#setting = setting;
     this.#counts = counts;
     this.#allowed = new Allowed(setting.staticList, setting.kind === "relay");
+    this.#allowed.answerSeen = () => this.#note();
     this.#relay = new ModelRelay({
       product,
       clock: this.#clock,
