@@ -13,6 +13,14 @@ const pastPage = z.object({
   more: z.boolean().describe("There are older ones: ask with `before`"),
 });
 
+const limit = z
+  .number()
+  .int()
+  .min(1)
+  .max(limits.inboxPageMax)
+  .optional()
+  .describe("At most this many; 50 by default");
+
 export const messageTools = {
   relay_send_message: {
     title: "Send a message",
@@ -76,13 +84,7 @@ export const messageTools = {
     shownWhen: "always",
     readOnly: true,
     input: z.strictObject({
-      limit: z
-        .number()
-        .int()
-        .min(1)
-        .max(limits.inboxPageMax)
-        .optional()
-        .describe("At most this many; 50 by default"),
+      limit,
       seenSeq: z
         .number()
         .int()
@@ -112,13 +114,7 @@ export const messageTools = {
     input: z.strictObject({
       threadId: z.uuid().describe("Id of the thread, from a message or a receipt"),
       before,
-      limit: z
-        .number()
-        .int()
-        .min(1)
-        .max(limits.inboxPageMax)
-        .optional()
-        .describe("At most this many; 50 by default"),
+      limit,
     }),
     output: pastPage,
   },
