@@ -187,7 +187,7 @@ export async function openParts(options: RunnerOptions): Promise<Parts> {
       handed: (messageIds) =>
         relay.reportReceipts({ agent: credential.agentName, stage: "handed", messageIds }),
     },
-    { clock: realClock, log: log.with({ part: "inbox" }) },
+    { clock: realClock, random: realRandom, log: log.with({ part: "inbox" }) },
   );
   parts = {
     ...{ options, credential, credentials, folder, relay, tokens, directory, outbox, acknowledge },

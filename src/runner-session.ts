@@ -156,10 +156,8 @@ function join(parts: Parts, facts: SessionFacts): Joined {
   });
   const agent = credential.agentName;
   const receipts = createReceipts({
+    ...common,
     send: (stage, messageIds) => relay.reportReceipts({ agent, stage, messageIds }),
-    pageMax: limits.inboxPageMax,
-    waitingMax: limits.handedWaitingMax,
-    log,
   });
   const ledger = openLedger(joinPath(folder, "inbox.ledger"), limits);
   const owed = owedBy(parts);
@@ -379,6 +377,7 @@ async function finish(joined: Joined, end: AgentEnd): Promise<void> {
   if (end.cause === "crash-loop")
     reports.push(insights.report("crash_loop", { provider: parts.options.provider }));
   await Promise.race([Promise.all(reports), sleep(realClock, limits.lastReportMs)]);
+  receipts.close();
   ledger.close();
 }
 

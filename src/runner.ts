@@ -109,6 +109,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     };
   } catch (error) {
     parts.closing.abort();
+    parts.acknowledge.close();
     control?.close();
     await parts.endpoint?.close();
     await parts.outbox.close();
@@ -300,6 +301,7 @@ async function closeAll(
   await endpoint?.close();
   control.close();
   closing.abort();
+  parts.acknowledge.close();
   const left = outbox.status().depth;
   await outbox.close();
   parts.scratch?.close();

@@ -58,6 +58,7 @@ export function play(found: Record<string, Item> = {}, changed: Partial<Limits> 
         report: (stage, ids) => void log.push(`report ${stage} ${ids.join(" ")}`),
         retry() {},
         flush: async () => {},
+        close() {},
       },
       refill: async () => ({ messages: played.more, more: false }),
       reminder: async () => played.reminder,

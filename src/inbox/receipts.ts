@@ -1,10 +1,16 @@
 /**
- * Tells the relay that messages are in the conversation, and that they were read. Each stage has one request under way
- * at a time; what could not be told is told when the relay is back. Steps may be missing: receipts allow that.
+ * Tells the relay that messages are in the conversation, and that they were read: one request at a time, in this order.
+ * What could not be told is told again after a while, and when the relay is back. Steps may be missing: receipts allow that.
  */
+import { backoff } from "../base/backoff.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
+import { persistentWork } from "../base/persistent.ts";
+import type { Random } from "../base/random.ts";
+import type { Limits } from "../limits.ts";
 
-export type Stage = "injected" | "read";
+const stages = ["injected", "read"] as const;
+export type Stage = (typeof stages)[number];
 
 export type Receipts = {
   report(stage: Stage, messages: readonly string[]): void;
@@ -12,43 +18,46 @@ export type Receipts = {
   retry(): void;
   /** Resolves when nothing is left to tell, or the relay did not take it. */
   flush(): Promise<void>;
+  /** Tells nothing more by itself. */
+  close(): void;
 };
 
 export type ReceiptOptions = {
   /** Tells the relay; rejects when that failed. */
   send(stage: Stage, messages: string[]): Promise<unknown>;
-  /** Messages of one request, and messages that may wait. */
-  pageMax: number;
-  waitingMax: number;
+  clock: Pick<Clock, "after">;
+  random: Random;
+  limits: Pick<
+    Limits,
+    "inboxPageMax" | "handedWaitingMax" | "deliveryBackoffBaseMs" | "deliveryBackoffCapMs"
+  >;
   log: Log;
 };
 
 /** Collects what is to be told. */
-export function createReceipts({ send, pageMax, waitingMax, log }: ReceiptOptions): Receipts {
+export function createReceipts(options: ReceiptOptions): Receipts {
+  const { send, clock, random, limits, log } = options;
   const waiting: Record<Stage, Set<string>> = { injected: new Set(), read: new Set() };
-  let running: Promise<void> | undefined;
-  const work = async () => {
-    for (const stage of ["injected", "read"] as const)
-      while (waiting[stage].size > 0) {
-        const page = [...waiting[stage]].slice(0, pageMax);
-        await send(stage, page);
-        for (const id of page) waiting[stage].delete(id);
-      }
-  };
-  const start = (): Promise<void> => {
-    running ??= work()
-      .catch((error: unknown) => log.debug("Receipts were not reported", { error }))
-      .finally(() => {
-        running = undefined;
-      });
-    return running;
-  };
+  const next = () => stages.find((stage) => waiting[stage].size > 0);
+  const telling = persistentWork({
+    wanted: () => next() !== undefined,
+    async work() {
+      const stage = next() ?? "read";
+      const page = [...waiting[stage]].slice(0, limits.inboxPageMax);
+      await send(stage, page);
+      for (const id of page) waiting[stage].delete(id);
+    },
+    failed: (error) => log.debug("Receipts were not reported", { error }),
+    clock,
+    delays: backoff({ baseMs: limits.deliveryBackoffBaseMs, capMs: limits.deliveryBackoffCapMs, random }),
+  });
   return {
     report(stage, messages) {
-      for (const id of messages) if (waiting[stage].size < waitingMax) waiting[stage].add(id);
-      void start();
+      for (const id of messages) if (waiting[stage].size < limits.handedWaitingMax) waiting[stage].add(id);
+      telling.wake();
     },
-    retry: () => void start(),
-    flush: start,
+    retry: () => void telling.now(),
+    flush: telling.now,
+    close: telling.close,
   };
 }

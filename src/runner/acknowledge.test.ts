@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { VirtualClock } from "../base/clock.ts";
 import { silentLog } from "../base/log.ts";
+import { seededRandom } from "../base/random.ts";
 import { limits } from "../limits.ts";
 import { acknowledger } from "./acknowledge.ts";
 
@@ -33,7 +34,14 @@ function scriptedRelay() {
   const linger = async () => {
     await clock.advance(limits.handedLingerMs);
   };
-  return { seen, handed, acknowledge: acknowledger(relay, { clock, log: silentLog }), turn, linger };
+  return {
+    seen,
+    handed,
+    acknowledge: acknowledger(relay, { clock, random: seededRandom(1), log: silentLog }),
+    turn,
+    linger,
+    clock,
+  };
 }
 
 test("of what is seen while a request is under way only the highest is sent", async () => {
@@ -46,6 +54,20 @@ test("of what is seen while a request is under way only the highest is sent", as
   acknowledge.seen(5);
   acknowledge.seen(2);
   expect(seen).toEqual([3, 5]);
+});
+
+test("a failed one is sent again after a while, although nobody says that the relay is back", async () => {
+  const { seen, handed, acknowledge, turn, linger, clock } = scriptedRelay();
+  acknowledge.seen(3);
+  await turn("reject");
+  await clock.advance(limits.deliveryBackoffBaseMs);
+  expect(seen).toEqual([3, 3]);
+  await turn("resolve");
+  acknowledge.handed("a");
+  await linger();
+  await turn("reject");
+  await clock.advance(limits.deliveryBackoffBaseMs);
+  expect(handed).toEqual([["a"], ["a"]]);
 });
 
 test("a failed one waits for the relay and is then sent again, with what came meanwhile", async () => {
