@@ -55,6 +55,8 @@ export type World = {
   start(args: string[], options?: Options): Serving;
   /** `up` on any port, ready. */
   up(...more: string[]): Promise<Serving & { url: string }>;
+  /** What its processes wrote to standard error, the end of each: for the word of a test that failed. */
+  written(): string;
   close(): Promise<void>;
 };
 
@@ -79,6 +81,7 @@ export function openWorld(): World {
       const { url } = await relay.ready();
       return { ...relay, url };
     },
+    written: () => started.map(({ pid, stderr }) => `--- ${pid}\n${stderr().slice(-8_000)}`).join("\n"),
     async close() {
       await Promise.all(started.map((serving) => serving.stop()));
       rmSync(folder, { recursive: true, force: true });

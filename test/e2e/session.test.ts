@@ -7,7 +7,10 @@ import { tokenKind } from "../../src/wire/token.ts";
 import { openWorld, type Ready, root, type Serving, until, type World } from "./kit.ts";
 
 // Several real processes one after the other, on a machine that may do other work.
-setDefaultTimeout(30_000);
+setDefaultTimeout(90_000);
+
+/** Longer than the time after which a text that was given and not heard of is given anew. */
+const reachedMs = 45_000;
 
 type Start = { pid: number; argv: string[]; env: Record<string, string> };
 let world: World;
@@ -29,7 +32,8 @@ beforeEach(async () => {
 afterEach(() => world.close());
 
 const command = (...more: string[]) => [
-  ...["run", "claude", "--name", "bob", "--headless", "--json", "--relay", relay.url, "HOME", ...more],
+  ...["run", "claude", "--name", "bob", "--headless", "--json", "--log-level", "debug"],
+  ...["--relay", relay.url, "HOME", ...more],
 ];
 const start = (...more: string[]) => world.start(command(...more), { env });
 const client = () =>
@@ -45,8 +49,11 @@ const reached = (id: string, stage: string) =>
   until(
     `${id} is ${stage}`,
     async () => ((await stages(id))[stage] === undefined ? undefined : true),
-    10_000,
-  );
+    reachedMs,
+  ).catch(async (error: unknown) => {
+    const seen = { stages: await stages(id), starts: starts().length };
+    throw new Error(`${error}: ${JSON.stringify(seen)}, and the runners wrote ${world.written()}`);
+  });
 const starts = (): Start[] => {
   const path = join(config, "starts.jsonl");
   const lines = existsSync(path) ? readFileSync(path, "utf8").trimEnd().split("\n") : [];
