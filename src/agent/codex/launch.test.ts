@@ -59,27 +59,36 @@ describe("the app-server", () => {
     ]);
   });
 
-  test("settings of the machine and instructions, each only when it is there", () => {
+  test("settings of the machine, each only when it is there", () => {
     const settings = {
       ...{ program: "other", args: ["--enable", "a"], model: "m", effort: "high" },
       ...{ approval: "never", sandbox: "read-only", toolOutputTokens: 50_000 },
     };
     const { command } = server({
       settings,
-      instructions: 'You are "ada".',
       args: ["-c", "b=1", "--disable=c"],
       features: { ...request.features, mcp: false },
     });
     expect(command).toEqual([
       ...["/opt/other", "app-server", "-c", 'model="m"', "-c", 'model_reasoning_effort="high"'],
       ...["-c", 'approval_policy="never"', "-c", 'sandbox_mode="read-only"'],
-      ...["-c", 'developer_instructions="You are \\"ada\\"."', "-c", "tool_output_token_limit=50000"],
+      ...["-c", "tool_output_token_limit=50000"],
       ...["--enable", "a", "-c", "b=1", "--disable", "c"],
     ]);
   });
 
-  test("with MCP off it gets neither endpoint nor secret", () => {
-    const { command, env } = server({ features: { ...request.features, mcp: false } });
+  test("instructions stand behind the person's own settings, whose place they take", () => {
+    const { command } = server({ instructions: 'You are "ada".', args: ["-c", "b=1", "do it"] });
+    expect(command.slice(2 + mcp.length)).toEqual([
+      ...["-c", "b=1", "-c", 'developer_instructions="You are \\"ada\\"."', "do it"],
+    ]);
+  });
+
+  test("with MCP off it gets neither endpoint nor secret nor instructions", () => {
+    const { command, env } = server({
+      instructions: "You are ada.",
+      features: { ...request.features, mcp: false },
+    });
     expect(command).toEqual(["/opt/codex", "app-server"]);
     expect(Object.keys(env)).not.toContain("AGENT_RELAY_SESSION_TOKEN");
   });

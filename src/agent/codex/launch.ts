@@ -40,7 +40,7 @@ export function serverPlan(request: LaunchRequest, tokenHash?: string): LaunchPl
   const ours = settingsOf(request).flatMap((setting) => ["-c", setting]);
   return {
     status: "ready",
-    command: [path, "app-server", ...listen, ...ours, ...theirs.config, ...rest],
+    command: [path, "app-server", ...listen, ...ours, ...theirs.config, ...instructionsOf(request), ...rest],
     env,
   };
 }
@@ -97,15 +97,20 @@ export function splitArguments(args: readonly string[]): { config: string[]; res
   return { config, rest };
 }
 
+/** Behind the person's own settings: they hold the person's instructions too (`instructions.ts`). */
+function instructionsOf({ features, instructions }: LaunchRequest): string[] {
+  if (!features.mcp || instructions === "") return [];
+  return ["-c", `developer_instructions=${tomlString(instructions)}`];
+}
+
 /** Each setting is there only when its feature is on, or the machine's configuration has it. */
 function settingsOf(request: LaunchRequest): string[] {
-  const { settings, instructions } = request;
+  const { settings } = request;
   const own: (readonly [string, string | undefined])[] = [
     ["model", settings.model],
     ["model_reasoning_effort", settings.effort],
     ["approval_policy", settings.approval],
     ["sandbox_mode", settings.sandbox],
-    ["developer_instructions", instructions === "" ? undefined : instructions],
   ];
   const tokens = settings.toolOutputTokens;
   return [

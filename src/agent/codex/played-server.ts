@@ -27,7 +27,7 @@ export const usual: Script = {
   "skills/extraRoots/set": {},
 };
 
-function requestFor(mode: LaunchMode): Omit<LaunchRequest, "conversation"> {
+function requestFor(mode: LaunchMode, instructions: string): Omit<LaunchRequest, "conversation"> {
   return {
     session: {
       mcpUrl: "http://127.0.0.1:1/mcp",
@@ -41,7 +41,7 @@ function requestFor(mode: LaunchMode): Omit<LaunchRequest, "conversation"> {
     features: { mcp: true, skills: true, statusLine: true, hooks: true },
     settings: {},
     mode,
-    instructions: "",
+    instructions,
     aids: { plugins: "/plugins/codex" },
     args: [],
     cwd: "/work",
@@ -53,7 +53,9 @@ function requestFor(mode: LaunchMode): Omit<LaunchRequest, "conversation"> {
 }
 
 /** A session, and the server and the programs that it reaches. */
-export function played(options: { script?: Script; mode?: LaunchMode; saved?: SavedConversation } = {}) {
+export function played(
+  options: { script?: Script; mode?: LaunchMode; saved?: SavedConversation; instructions?: string } = {},
+) {
   const script: Script = { ...usual, ...options.script };
   const clock = new VirtualClock(0);
   const calls: Call[] = [];
@@ -61,7 +63,7 @@ export function played(options: { script?: Script; mode?: LaunchMode; saved?: Sa
   const sockets: { url: string; token: string; events: SocketEvents }[] = [];
   const servers: { command: readonly string[]; stopped: boolean }[] = [];
   const socketOf = (events: SocketEvents) => playedSocket(events, { calls, script });
-  const request = requestFor(options.mode ?? "headless");
+  const request = requestFor(options.mode ?? "headless", options.instructions ?? "");
   const session = openCodexSession(
     {
       mode: request.mode,

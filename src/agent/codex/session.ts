@@ -4,7 +4,6 @@
  * conversation. Texts go in as turns, or join the running one.
  */
 import { sleep } from "../../base/clock.ts";
-import type { OpenSocket } from "../../base/http/web-socket.ts";
 import type { LaunchPlan } from "../launch.ts";
 import type { Injection, InjectOutcome, Session, SessionChild, SessionOptions } from "../session.ts";
 import { createCore, type SessionCore } from "../session-core.ts";
@@ -12,9 +11,10 @@ import type { SessionStatus } from "../status.ts";
 import { type Answer, type Connection, connectAppServer, type Members, members, text } from "./connection.ts";
 import { createGiven, type Given } from "./given.ts";
 import { type History, injectionsIn, lookFor, newestTurn } from "./history.ts";
+import { withTheirInstructions } from "./instructions.ts";
 import { serverPlan, terminalPlan } from "./launch.ts";
 import { offerSkills, turnIn, unattendedAnswer } from "./requests.ts";
-import { listeningAddress, type ServerProcess, type StartServer } from "./server-process.ts";
+import { type CodexOutside, listeningAddress, type ServerProcess, startListening } from "./server-process.ts";
 import {
   isActive,
   noThread,
@@ -25,14 +25,6 @@ import {
   threadStep,
   toolsSettled,
 } from "./thread.ts";
-
-/** What a session reaches beside its own program. */
-export type CodexOutside = {
-  openSocket: OpenSocket;
-  startServer: StartServer;
-  /** SHA-256 as hex. */
-  hash(text: string): string;
-};
 
 /** A session, with nothing started yet. */
 export function openCodexSession(options: SessionOptions, outside: CodexOutside): Session {
@@ -80,7 +72,7 @@ class CodexSession implements Session {
     this.#start += 1;
     const token = Buffer.from(this.#options.random.bytes(32)).toString("base64url");
     this.#remote = { url: "", token };
-    const request = this.#request();
+    const request = await withTheirInstructions(this.#request(), this.#options, this.#outside);
     const plan = serverPlan(request, this.#outside.hash(token));
     if (request.mode === "headless" || plan.status === "refused") return plan;
     try {
@@ -155,31 +147,19 @@ class CodexSession implements Session {
   async #startBeside(plan: Extract<LaunchPlan, { status: "ready" }>): Promise<void> {
     const { clock, limits, log } = this.#options;
     const start = this.#start;
-    const listening = Promise.withResolvers<string>();
-    let last = "";
-    this.#server = this.#outside.startServer({
+    const { server, url } = startListening(this.#outside.startServer, {
       plan,
       cwd: this.#request().cwd,
       clock,
-      stopMs: limits.childStopMs,
-      onLine: (line) => {
-        if (line.trim() !== "") last = line;
-        const url = listeningAddress(line);
-        if (url !== undefined) listening.resolve(url);
-      },
+      ...{ startMs: limits.codexStartMs, stopMs: limits.childStopMs },
       onExit: (why) => {
-        listening.reject(new Error(`Start Codex's app-server: ${why}; its last words were: ${last}`));
         if (start !== this.#start) return;
         log.warn("Codex's app-server has ended", { why });
         this.#core.emit({ type: "trouble", what: `Codex's app-server: ${why}` });
       },
     });
-    const cancel = clock.after(limits.codexStartMs, () =>
-      listening.reject(
-        new Error(`Start Codex's app-server: it said no address within ${limits.codexStartMs} ms`),
-      ),
-    );
-    this.#remote = { ...this.#remote, url: await listening.promise.finally(cancel) };
+    this.#server = server;
+    this.#remote = { ...this.#remote, url: await url };
     await this.#attach();
     if (this.#link === undefined) throw new Error("Start Codex's app-server: it cannot be connected to");
   }
