@@ -19,6 +19,13 @@ export const limits = {
   jsonDepthMax: 32,
   /** Body bytes the proxy reads before authentication only to echo a request id in its 401. */
   unauthorizedPeekBytesMax: 64 * kibibyte,
+  /** Failed logins of one peer within the time; each further one is answered after the delay, so that guessing is slow. */
+  failedLoginsMax: 10,
+  failedLoginsWindowMs: minute,
+  failedLoginDelayMs: second,
+  /** Peers whose failed logins are counted apart, and answers held at once: beyond them one costs more than it slows. */
+  failedLoginPeersMax: 1_000,
+  failedLoginsHeldMax: 100,
   /** A client has this long to send its headers and body: longer is a slow-request attack or a dead peer. */
   requestReadMs: 30 * second,
   /** Head of a request and its fields: ours are below 4 KiB and twenty, session ids included. */
@@ -107,6 +114,8 @@ export const limits = {
   clockJumpMs: minute,
   /** What became of a record waits this long to share the commit of the next write; a crash before it replays. */
   saveLingerMs: 20,
+  /** The high-water mark is flushed this long after a commit at the latest: a power cut may take so much of it. */
+  marksLingerMs: 10,
   /** A call repeated with equal arguments, whose first answer was never seen, is the same call within this time. */
   reissueWindowMs: 120 * second,
   /** One delivery batch. */

@@ -287,6 +287,7 @@ export function openControl(parts: Parts): ControlServer {
   const control = startControl({
     port: saved.port,
     secret: saved.secret,
+    clock: realClock,
     sources: {
       ...outboxSources(outbox, { home: options.home, name: options.agentName }),
       status: async () => ({

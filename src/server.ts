@@ -54,6 +54,8 @@ export type ServerOptions = {
   allowHosts?: readonly string[];
   /** How often one token may ask; the product's bounds without it. */
   requestRate?: RequestRate;
+  /** Failed logins of one address in a minute that are answered at once; the product's bound without it. */
+  failedLoginsMax?: number;
   /** 0 takes any free port. */
   port: number;
   /** Messages older than this that nobody needs any more are forgotten, ms; all are kept without it. */
@@ -119,7 +121,8 @@ export async function startServer(options: ServerOptions): Promise<RelayServer> 
     port,
     ...(options.tls === undefined ? {} : { tls: options.tls }),
     clock: world.clock,
-    serve: (request, streaming) => running?.handler(request, streaming) ?? Promise.resolve(notReady()),
+    serve: (request, streaming, peer) =>
+      running?.handler(request, streaming, peer) ?? Promise.resolve(notReady()),
   });
   const url = addressOf(options, listener.port);
   const files = { token: join(home, "operator.token"), url: join(home, "relay", "url") };
@@ -139,6 +142,7 @@ export async function startServer(options: ServerOptions): Promise<RelayServer> 
       ...world,
       version,
       home,
+      failedLoginsMax: options.failedLoginsMax,
       handler: {
         door,
         local: local && options.allowHosts === undefined,
@@ -223,7 +227,12 @@ async function open(home: string, { clock, random }: World): Promise<RelayStore>
   }
 }
 
-type Assembly = World & { version: string; home: string; handler: HandlerOptions };
+type Assembly = World & {
+  version: string;
+  home: string;
+  failedLoginsMax: number | undefined;
+  handler: HandlerOptions;
+};
 
 function assemble(store: RelayStore, world: Assembly): Running {
   const { clock, random, log, version, home } = world;
@@ -239,6 +248,7 @@ function assemble(store: RelayStore, world: Assembly): Running {
     store,
     clock,
     log,
+    failedLoginsMax: world.failedLoginsMax,
     residentBytes: () => process.memoryUsage.rss(),
     backupFolder: () => backupFolder(home),
   });
@@ -304,6 +314,7 @@ async function shutDown(
   refuse();
   // Streams never end by themselves; calls in flight keep the SDK's instances until they are answered.
   relay.streams.close();
+  relay.failedLogins.close();
   await listener.close(limits.pumpFlushMs);
   await mcp.close();
   await relay.refusals.close();

@@ -198,6 +198,7 @@ function openControl({ options, folder, outbox }: Parts, endpoint: Endpoint): Co
   const control = startControl({
     port: saved.port,
     secret: saved.secret,
+    clock: realClock,
     sources: {
       ...(outbox === undefined
         ? { records: () => Promise.resolve([]) }

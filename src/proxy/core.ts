@@ -1,6 +1,7 @@
 /**
  * The parts of one endpoint, joined: upstream, lists, sessions, and what is visible at this moment.
  */
+import { createFailedLogins, type FailedLogins } from "../base/failed-logins.ts";
 import type { ToolDefinition } from "../wire/tools.ts";
 import { type CallStreams, createCallStreams } from "./call-streams.ts";
 import { type Control, createControl } from "./control.ts";
@@ -29,6 +30,7 @@ export type Core = {
   readonly callStreams: CallStreams;
   readonly sealer: Sealer;
   readonly openings: Openings;
+  readonly failedLogins: FailedLogins;
   shown(): Shown;
   /** Looks whether what is shown has changed, and tells those who were shown something else. */
   recheck(): void;
@@ -91,6 +93,7 @@ export function createCore(options: EndpointOptions): Core {
     callStreams: createCallStreams(options, boot),
     sealer: sealer(options.secret),
     openings: createOpenings(options),
+    failedLogins: createFailedLogins(options),
     boot,
     waiting: createWaiting(),
     shown,

@@ -43,8 +43,7 @@ export function openDoor(core: Core, port: number): (exchange: ServerExchange) =
     const { method } = exchange;
     if (method !== "POST" && method !== "GET" && method !== "DELETE")
       return plain(exchange, 405, `The method ${method} is not allowed here`, [["Allow", allowedMethods]]);
-    if (!isAllowed(exchange.header("authorization") ?? null))
-      return unauthorized(exchange, limits.unauthorizedPeekBytesMax);
+    if (!isAllowed(exchange.header("authorization") ?? null)) return unauthorized(core, exchange);
     exchange.trust();
     if (method === "GET") return handleGet(core, exchange);
     if (method === "DELETE") return handleDelete(core, exchange);
@@ -88,12 +87,14 @@ function faulty(exchange: ServerExchange, { code, message, id }: RpcFault): Answ
   exchange.send({ status: 400, type: json, body: errorText(id, { code, message }) });
 }
 
-/** Missing and wrong secrets look alike. The body is only looked at for the id of its request. */
-async function unauthorized(exchange: ServerExchange, peekBytesMax: number): Promise<void> {
+/** Missing and wrong secrets look alike, also in time. The body is only looked at for the id of its request. */
+async function unauthorized(core: Core, exchange: ServerExchange): Promise<void> {
+  const held = core.failedLogins.count("loopback");
   const headers: Headers = [["WWW-Authenticate", "Bearer"]];
   const words = "proxy auth required";
   const peeks = exchange.method === "POST" && exchange.header("expect") === undefined;
-  const bytes = peeks ? await exchange.body(peekBytesMax) : "too-large";
+  const bytes = peeks ? await exchange.body(core.options.limits.unauthorizedPeekBytesMax) : "too-large";
+  await held;
   const message = typeof bytes === "string" ? undefined : parseBody(bytes, 32);
   const id = message === undefined || message.kind === "notification" ? undefined : message.id;
   if (id === undefined) {

@@ -1,5 +1,6 @@
 /** The guards of the endpoint in their order, the rule about ids in error bodies, and legacy sessions. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { guess, guessClock } from "../../test/fixtures/guesses.ts";
 import {
   modernMeta,
   post,
@@ -318,4 +319,32 @@ test("a sealed value keeps what the client declared, or its names when that is t
 test("a taken port is told as such", async () => {
   const start = testEndpoint(upstream, { port: endpoint.port });
   await expect(start).rejects.toBeInstanceOf(PortTaken);
+});
+
+test("[P4.5] S5: guesses at the secret are slowed, the agent is not, and the end does not wait for them", async () => {
+  const clock = guessClock();
+  const guessed = await testEndpoint(upstream, { clock });
+  const ask = async (authorization: string | undefined) => {
+    const { authorization: _, ...rest } = good;
+    const headers = authorization === undefined ? rest : { ...rest, authorization };
+    const answer = await fetch(guessed.url, { method: "POST", headers, body: ping("7") });
+    const { id, error, result } = (await answer.json()) as {
+      id: unknown;
+      error?: { code: number };
+      result?: unknown;
+    };
+    return `${answer.status} ${String(id)} ${error?.code ?? JSON.stringify(result)}`;
+  };
+  const no = "401 7 -32001";
+  const wrong = "Bearer another";
+  expect(await guess({ clock, ask, right: `Bearer ${secret}`, wrong })).toEqual({
+    first: Array(10).fill(no),
+    right: Array(5).fill("200 7 {}"),
+    early: [],
+    late: [no, no],
+  });
+  const held = ask(wrong);
+  await ask(`Bearer ${secret}`);
+  await guessed.close();
+  expect(await held).toBe(no);
 });

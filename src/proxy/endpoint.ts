@@ -67,6 +67,7 @@ export async function startEndpoint(given: EndpointOptions): Promise<Endpoint> {
       watch.close();
       canary.close();
       core.lists.close();
+      core.failedLogins.close();
       core.waiting.endAll();
       closeStreams(core);
       // What the streams end with is given a moment to leave; connections that stay open are cut after it.

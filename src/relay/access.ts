@@ -40,7 +40,7 @@ export type AgentPrincipal = Principal & { agentId: AgentId; agentName: string }
 export type Access = {
   /**
    * The principal of an `Authorization` header.
-   * Tells nobody whether a token is unknown, has ended or has the wrong form.
+   * Tells nobody whether a token is missing, is unknown, has ended or has the wrong form.
    * @throws RelayError unauthorized, token_revoked, agent_removed
    */
   authenticate(authorization: string | null): Promise<Principal>;
@@ -53,6 +53,9 @@ export type Access = {
 };
 
 type Remembered = { token: FoundToken; until: number };
+
+const unknownToken =
+  "Authenticate: no token that this relay knows was given, 'Authorization: Bearer arl_…' was wanted";
 
 /** A displaced runner's store may still drain. */
 const displacedScopes: readonly Scope[] = ["lane:deliver"];
@@ -84,16 +87,11 @@ export function createAccess(options: { store: RelayStore; clock: Clock }): Acce
   return {
     async authenticate(authorization) {
       const text = bearer(authorization);
-      if (text === undefined) {
-        throw new RelayError(
-          "unauthorized",
-          "Authenticate: no bearer token was given, 'Authorization: Bearer arl_…' was wanted",
-        );
-      }
-      const hash = tokenHash(text);
-      const token = tokenKind(text) === undefined ? undefined : await find(hash);
+      // None looks like a wrong one: what a guess is told must not depend on how far it came.
+      const hash = tokenHash(text ?? "");
+      const token = text === undefined || tokenKind(text) === undefined ? undefined : await find(hash);
       if (token === undefined || hasEnded(token, clock.now())) {
-        throw new RelayError("unauthorized", "Authenticate: this relay does not know the token");
+        throw new RelayError("unauthorized", unknownToken);
       }
       if (token.agentRemoved) {
         throw new RelayError(

@@ -2,6 +2,7 @@
  * One request from its arrival to the head of its answer: its id and trace, what it is called in figures and logs,
  * and who asked. Bodies, arguments and tokens are no part of it.
  */
+import type { Serve } from "../base/http/listen.ts";
 import type { LogFields } from "../base/log.ts";
 import { isTraceparent, traceHeader } from "../wire/trace.ts";
 import type { Principal } from "./access.ts";
@@ -16,6 +17,8 @@ export type Exchange = {
   readonly url: URL;
   /** Called before an answer that stays open. */
   readonly streaming: () => void;
+  /** The address it came from. */
+  readonly peer: string;
   /** Monotonic, ms. */
   readonly startedAt: number;
   /** Name of the operation or page: from a table, never from the request. */
@@ -26,10 +29,10 @@ export type Exchange = {
 const nowhere = new URL("http://nowhere.invalid/");
 
 /** Numbers the requests of one run. */
-export function exchanges(relay: Relay): (request: Request, streaming: () => void) => Exchange {
+export function exchanges(relay: Relay): (...asked: Parameters<Serve>) => Exchange {
   const run = relay.startedAt.toString(36);
   let count = 0;
-  return (request, streaming) => {
+  return (request, streaming, peer) => {
     count += 1;
     const trace = request.headers.get(traceHeader);
     return {
@@ -39,6 +42,7 @@ export function exchanges(relay: Relay): (request: Request, streaming: () => voi
       // The door refuses a Host that makes no address; until then the request has a number and nothing else.
       url: URL.parse(request.url) ?? nowhere,
       streaming,
+      peer,
       startedAt: relay.clock.monotonic(),
       name: "unknown",
       by: undefined,

@@ -2,6 +2,7 @@
  * The relay's front: from a request to a response. The door is checked first, then the path, then the token, its
  * rate and its scope, and only then a body is read. Whatever is thrown leaves as problem details.
  */
+import type { Serve } from "../base/http/listen.ts";
 import { limits } from "../limits.ts";
 import type { OperationName, OperationRow } from "../wire/api.ts";
 import { type ErrorCode, RelayError, toRelayError } from "../wire/error.ts";
@@ -21,7 +22,7 @@ import { type Match, route } from "./router.ts";
 import { inTime } from "./time.ts";
 
 /** Serves a request. `streaming` is called before an answer that stays open: silence is not a fault from then on. */
-export type Handler = (request: Request, streaming: () => void) => Promise<Response>;
+export type Handler = Serve;
 
 export type HandlerOptions = {
   door: Door;
@@ -67,8 +68,8 @@ export function createHandler(relay: Relay, mcp: McpEndpoint, options: HandlerOp
     throw wrongMethod(exchange, Object.keys(page).join(", "));
   };
 
-  return async (request, streaming) => {
-    const exchange = begin(request, streaming);
+  return async (request, streaming, peer) => {
+    const exchange = begin(request, streaming, peer);
     const response = await serve(exchange).catch((thrown: unknown) => failure(relay, exchange, thrown));
     return finished(relay, exchange, response);
   };
@@ -137,7 +138,7 @@ function wrongMethod({ request, url }: Exchange, allow: string): RelayError {
 const logged: readonly ErrorCode[] = ["internal", "unavailable"];
 const unauthenticated: readonly ErrorCode[] = ["unauthorized", "token_revoked"];
 
-function failure(relay: Relay, exchange: Exchange, thrown: unknown): Response {
+async function failure(relay: Relay, exchange: Exchange, thrown: unknown): Promise<Response> {
   const error = toRelayError(thrown);
   const { code } = error;
   if (logged.includes(code)) {
@@ -146,7 +147,10 @@ function failure(relay: Relay, exchange: Exchange, thrown: unknown): Response {
   }
   relay.metrics.count("agent_relay_refusals_total", { code });
   const { by = "nobody" as const, name } = exchange;
-  if (unauthenticated.includes(code)) relay.refusals.note("authentication_failed", "nobody", name);
+  if (unauthenticated.includes(code)) {
+    relay.refusals.note("authentication_failed", "nobody", name);
+    await relay.failedLogins.count(exchange.peer);
+  }
   if (code === "forbidden" && error.data.wanted !== undefined) relay.refusals.note("scope_denied", by, name);
   if (code === "rate_limited") relay.refusals.note("rate_limited", by, name);
   return problemResponse(error, exchange.id);

@@ -187,7 +187,8 @@ describe("renewals", () => {
     await relay.client(next).listAgents({});
     await expect(relay.client(runnerToken).listAgents({})).rejects.toMatchObject({
       code: "unauthorized",
-      message: "Authenticate: this relay does not know the token",
+      message:
+        "Authenticate: no token that this relay knows was given, 'Authorization: Bearer arl_…' was wanted",
     });
     expect((await auditKinds(relay)).filter((kind) => kind === "token_renewed")).toHaveLength(1);
   });

@@ -1,6 +1,8 @@
 /** The parts of a relay that watch: its audit log, its figures, its counts. Made together, whoever makes a relay. */
 import type { Clock } from "../base/clock.ts";
+import { createFailedLogins } from "../base/failed-logins.ts";
 import type { Log } from "../base/log.ts";
+import { limits } from "../limits.ts";
 import type { RelayStore } from "../store/store.ts";
 import { createAudit } from "./audit.ts";
 import { createBackups } from "./backup.ts";
@@ -11,22 +13,25 @@ import type { Relay } from "./relay.ts";
 
 export type Observers = Pick<
   Relay,
-  "audit" | "backups" | "metrics" | "refusals" | "counts" | "residentBytes"
+  "audit" | "backups" | "metrics" | "refusals" | "failedLogins" | "counts" | "residentBytes"
 >;
 
 /**
  * The observers of a relay.
+ * @param options.failedLoginsMax failed logins of one address in a minute that are answered at once
  * @param options.residentBytes memory of the process; 0 where nobody asks
  */
 export function createObservers(options: {
   store: RelayStore;
   clock: Clock;
   log: Log;
+  failedLoginsMax?: number | undefined;
   residentBytes?: () => number;
   /** The private folder for backups; without it none can be made. */
   backupFolder?: () => string;
 }): Observers {
   const { store, clock, log, residentBytes = () => 0, backupFolder = noFolder } = options;
+  const { failedLoginsMax = limits.failedLoginsMax } = options;
   const metrics = createMetrics();
   const audit = createAudit({
     store,
@@ -41,6 +46,7 @@ export function createObservers(options: {
     audit,
     backups: createBackups({ store, clock, log, audit, folder: backupFolder }),
     refusals: createRefusals({ audit, clock }),
+    failedLogins: createFailedLogins({ clock, limits: { ...limits, failedLoginsMax } }),
     counts: keptCounts(
       () => store.counts(),
       () => clock.monotonic(),

@@ -1,5 +1,6 @@
 /** What every operation of the relay works with. Made by the wiring, passed to each room's functions. */
 import type { Clock } from "../base/clock.ts";
+import type { FailedLogins } from "../base/failed-logins.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { RelayStore } from "../store/store.ts";
@@ -26,6 +27,8 @@ export type Relay = {
   readonly metrics: Metrics;
   /** Counts refusals and writes them into the audit log, bounded. */
   readonly refusals: Refusals;
+  /** Slows down guesses at tokens. */
+  readonly failedLogins: FailedLogins;
   /** Counts of the store, kept for a moment. */
   readonly counts: KeptCounts;
   /** Memory of this process. */

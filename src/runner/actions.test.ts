@@ -3,6 +3,7 @@ import { afterEach, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { realClock } from "../base/clock.ts";
 import { realRandom } from "../base/random.ts";
 import type { RecordDetail, RecordView } from "../wire/write.ts";
 import { type ActionTarget, act } from "./actions.ts";
@@ -98,7 +99,7 @@ test("the control server serves records, figures and actions, and changes nothin
   const outbox = target();
   const { secret } = loadEndpointFile(folder, "control", realRandom);
   const control = startControl({
-    ...{ port: 0, secret },
+    ...{ port: 0, secret, clock: realClock },
     sources: {
       ...{ status: () => ({}), records: () => outbox.records(), metrics: async () => "depth 1\n" },
       record: (id, body) => outbox.show(id, { body }),

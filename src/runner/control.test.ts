@@ -1,5 +1,7 @@
 /** The control server's guards, over real sockets with every header as it is sent. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { guess, guessClock } from "../../test/fixtures/guesses.ts";
+import { realClock } from "../base/clock.ts";
 import { type ControlServer, controlPaths, startControl } from "./control.ts";
 
 const secret = "the-control-secret";
@@ -9,7 +11,7 @@ const sources = {
   records: async () => [],
 };
 beforeAll(() => {
-  control = startControl({ port: 0, secret, sources });
+  control = startControl({ port: 0, secret, sources, clock: realClock });
 });
 afterAll(() => control.close());
 
@@ -120,6 +122,7 @@ test("a failing source is told without its words", async () => {
   const broken = startControl({
     port: 0,
     secret,
+    clock: realClock,
     sources: { ...sources, records: () => Promise.reject(new Error("row 17 of a private file")) },
   });
   const answer = await fetch(`${broken.url}${controlPaths.records}`, { headers: bearer });
@@ -128,15 +131,33 @@ test("a failing source is told without its words", async () => {
 });
 
 test("a port that somebody took meanwhile gives way to another one", () => {
-  const other = startControl({ port: control.port, secret, sources });
+  const other = startControl({ port: control.port, secret, sources, clock: realClock });
   expect(other.port).not.toBe(control.port);
   other.close();
 });
 
 test("the port served before is served again", () => {
-  const first = startControl({ port: 0, secret, sources });
+  const first = startControl({ port: 0, secret, sources, clock: realClock });
   first.close();
-  const second = startControl({ port: first.port, secret, sources });
+  const second = startControl({ port: first.port, secret, sources, clock: realClock });
   expect(second.url).toBe(first.url);
   second.close();
+});
+
+test("[P4.5] S5: guesses at the secret are slowed, its owner is not", async () => {
+  const clock = guessClock();
+  const guessed = startControl({ port: 0, secret, sources, clock });
+  const ask = async (authorization: string | undefined) => {
+    const headers = authorization === undefined ? {} : { authorization };
+    const answer = await fetch(`${guessed.url}${controlPaths.status}`, { headers });
+    return `${answer.status} ${await answer.text()}`;
+  };
+  const no = "401 the control secret is missing or wrong\n";
+  expect(await guess({ clock, ask, right: `Bearer ${secret}`, wrong: "Bearer another" })).toEqual({
+    first: Array(10).fill(no),
+    right: Array(5).fill('200 {"agent":"alice"}'),
+    early: [],
+    late: [no, no],
+  });
+  guessed.close();
 });

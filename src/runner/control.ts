@@ -3,6 +3,8 @@
  * guards as the proxy and a secret of its own. It never shows a token; what was written only when that is asked for.
  */
 import { z } from "zod";
+import type { Clock } from "../base/clock.ts";
+import { createFailedLogins } from "../base/failed-logins.ts";
 import { bearerCheck, isLoopbackHost, isOwnOrigin } from "../base/http/guard.ts";
 import { limits } from "../limits.ts";
 import type { RecordDetail, RecordView } from "../wire/write.ts";
@@ -45,13 +47,17 @@ export function startControl(options: {
   port: number;
   secret: string;
   sources: ControlSources;
+  clock: Clock;
 }): ControlServer {
   const isAllowed = bearerCheck(options.secret);
+  const failedLogins = createFailedLogins({ clock: options.clock, limits });
   const answer = async (request: Request, port: number): Promise<Response> => {
     if (!isLoopbackHost(request.headers.get("host"), port)) return refusal(403, "this address is not served");
     if (!isOwnOrigin(request.headers.get("origin"), port)) return refusal(403, "pages may not ask this");
-    if (!isAllowed(request.headers.get("authorization")))
+    if (!isAllowed(request.headers.get("authorization"))) {
+      await failedLogins.count("loopback");
       return refusal(401, "the control secret is missing or wrong");
+    }
     return served(options.sources, request);
   };
   const serve = (port: number) => {
@@ -67,7 +73,11 @@ export function startControl(options: {
   };
   const server = serveOr(serve, options.port);
   const port = server.port ?? 0;
-  return { url: `http://127.0.0.1:${port}`, port, close: () => void server.stop(true) };
+  const close = () => {
+    failedLogins.close();
+    void server.stop(true);
+  };
+  return { url: `http://127.0.0.1:${port}`, port, close };
 }
 
 /** The answer to a request of the owner. */

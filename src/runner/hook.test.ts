@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { realClock } from "../base/clock.ts";
 import { seededRandom } from "../base/random.ts";
 import { askControl } from "./ask-control.ts";
 import { startControl } from "./control.ts";
@@ -100,6 +101,7 @@ test("over a real control server: the report arrives whole, a bad one is refused
   const control = startControl({
     port: 0,
     secret,
+    clock: realClock,
     sources: {
       status: () => ({}),
       records: async () => [],

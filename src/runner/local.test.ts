@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { realClock } from "../base/clock.ts";
 import { realRandom } from "../base/random.ts";
 import { type AgentId, asId, type RelayId } from "../wire/id.ts";
 import type { RecordView } from "../wire/write.ts";
@@ -33,6 +34,7 @@ function serve(): ControlServer {
   const control = startControl({
     port: 0,
     secret,
+    clock: realClock,
     sources: { status: () => ({ agent: "alice" }), records: async () => [record] },
   });
   closers.push(control.close);

@@ -240,8 +240,11 @@ export const policies: Row[] = [
   },
 ];
 
+const unknownToken =
+  "Authenticate: no token that this relay knows was given, 'Authorization: Bearer arl_…' was wanted";
+
 const tokenRows = [
-  { name: "unknown.token", code: 77, says: () => "Authenticate: this relay does not know the token" },
+  { name: "unknown.token", code: 77, says: () => unknownToken },
   {
     name: "malformed.token",
     code: 2,

@@ -132,7 +132,7 @@ export class SimRelay {
     const give = () => cut(undefined);
     this.#cut.push(give);
     const answer = async () => {
-      const response = await handler(request, () => {});
+      const response = await handler(request, () => {}, "sim");
       return { status: response.status, text: await response.text() };
     };
     const served = await Promise.race([answer(), killed]);

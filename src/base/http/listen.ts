@@ -2,8 +2,8 @@
 import { limits } from "../../limits.ts";
 import { type Clock, sleep } from "../clock.ts";
 
-/** Answers a request. `streaming` says that the answer stays open and may be silent. */
-export type Serve = (request: Request, streaming: () => void) => Promise<Response>;
+/** Answers a request of a peer (its address). `streaming` says that the answer stays open and may be silent. */
+export type Serve = (request: Request, streaming: () => void, peer: string) => Promise<Response>;
 
 export type Listener = {
   readonly port: number;
@@ -21,6 +21,8 @@ export type ListenOptions = {
   port: number;
   serve: Serve;
   clock: Clock;
+  /** How long a kept connection may take for its next request, ms, in steps of 4 s; the product's bound without it. */
+  readMs?: number;
   /** Certificate and key (PEM): TLS 1.2 or newer is spoken then, and nothing else. */
   tls?: { cert: string; key: string };
 };
@@ -46,17 +48,25 @@ export function listen(options: ListenOptions): Listener {
   };
 }
 
-function start({ hostname, port, serve, tls }: ListenOptions): Bun.Server<undefined> {
+function start({
+  hostname,
+  port,
+  serve,
+  readMs = limits.requestReadMs,
+  tls,
+}: ListenOptions): Bun.Server<undefined> {
   try {
     return Bun.serve({
       hostname,
       port,
       ...(tls === undefined ? {} : { tls }),
-      // Also the time a handler may be silent; a stream switches it off for itself.
-      idleTimeout: limits.requestReadMs / 1_000,
+      // Also the time a handler may be silent; a stream switches it off for itself. Bytes of a head do not begin it
+      // anew, and a connection's first head has 12 s whatever stands here, so a head that drips in is bounded, too.
+      idleTimeout: readMs / 1_000,
       // Above our own limit, so that ours is the one that answers, with a body.
       maxRequestBodySize: 2 * limits.requestBodyBytesMax,
-      fetch: (request, bun) => serve(request, () => bun.timeout(request, 0)),
+      fetch: (request, bun) =>
+        serve(request, () => bun.timeout(request, 0), bun.requestIP(request)?.address ?? ""),
     });
   } catch (cause) {
     throw listenError(hostname, port, cause);
