@@ -18,6 +18,7 @@ import { limits } from "../limits.ts";
 import { asId, uuidOf } from "../wire/id.ts";
 import type { Disk } from "./disk.ts";
 import { Engine } from "./engine.ts";
+import { NewRows } from "./new-rows.ts";
 import { newLife } from "./record.ts";
 import type { LoadReply, NewRecord } from "./rows.ts";
 import { migrate } from "./schema.ts";
@@ -182,7 +183,9 @@ describe("O16 [P2.16]: accepted writes that a damaged file has lost", () => {
     const database = new Database(":memory:");
     migrate(database);
     const verbs = prepareVerbs(database);
-    const id = verbs.insert(newRecord(1), 1);
+    const rows = new NewRows(database, { epoch: 1, lastId: 0 });
+    const id = rows.add(newRecord(1));
+    rows.write();
     expect(verbs.payloads([id])).toMatchObject([{ id: 1, record: { key: "key-1" } }]);
     database.run("UPDATE records SET arguments = replace(arguments, 'bob', 'eve')");
     expect(() => verbs.payloads([id])).toThrow("Read record key-1: it is not as it was stored");

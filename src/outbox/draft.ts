@@ -3,7 +3,8 @@ import type { Limits } from "../limits.ts";
 import {
   type AgentId,
   asId,
-  fingerprint,
+  canonicalJson,
+  fingerprintOfJson,
   type IdempotencyKey,
   messageIdOf,
   mintedKey,
@@ -32,10 +33,11 @@ export function draftOf(
   facts: { agentId: AgentId; now: number; freshUuid: string; directory: Directory },
 ): Draft {
   const { agentId, now, freshUuid, directory } = facts;
-  const print = fingerprintOf(call);
-  const [key, origin] = keyOf(call, freshUuid);
+  // One text is stored and, with the tool around it, hashed.
+  const argumentsJson = canonicalJson(call.arguments);
+  const print = fingerprintOf(call.tool, argumentsJson);
+  const [key, origin] = keyOf(call, freshUuid, print);
   const messageId = messageIdOf(agentId, key, origin === "minted");
-  const argumentsJson = JSON.stringify(call.arguments);
   const { to, messageId: parentId } = call.arguments;
   const recipient = typeof to === "string" ? to : undefined;
   const recipientId = recipient === undefined ? undefined : directory.recipientId?.(recipient);
@@ -70,14 +72,19 @@ export function draftOf(
 }
 
 /** The agent's own key, else one that the same logical call gives again, else a new one. */
-export function keyOf(call: WriteCall, freshUuid: string): [IdempotencyKey, KeyOrigin] {
+export function keyOf(
+  call: WriteCall,
+  freshUuid: string,
+  print = fingerprintOf(call.tool, canonicalJson(call.arguments)),
+): [IdempotencyKey, KeyOrigin] {
   if (call.key !== undefined) return [call.key, "own"];
   if (call.callId === undefined) return [mintedKey(call.tool, freshUuid), "minted"];
-  return [asId(`call-${uuidOf("call", call.callId, call.tool, fingerprintOf(call))}`), "call"];
+  return [asId(`call-${uuidOf("call", call.callId, call.tool, print)}`), "call"];
 }
 
-function fingerprintOf(call: WriteCall): string {
-  return fingerprint({ tool: call.tool, arguments: call.arguments });
+/** As `fingerprint({ arguments, tool })`, from the arguments' canonical JSON. */
+function fingerprintOf(tool: string, argumentsJson: string): string {
+  return fingerprintOfJson(`{"arguments":${argumentsJson},"tool":${JSON.stringify(tool)}}`);
 }
 
 /** Why a draft cannot be stored whatever the store says; undefined when it can. */

@@ -27,7 +27,7 @@ import type { Counts } from "./verbs.ts";
 /** One outbox file at a time. */
 export class Engine {
   readonly #disk: Disk;
-  readonly #clock: Pick<Clock, "monotonic">;
+  readonly #clock: Pick<Clock, "monotonic" | "after">;
   #open: OpenFile | undefined;
   #counts: Counts = { records: 0, bytes: 0 };
   #fault: unknown;
@@ -39,9 +39,10 @@ export class Engine {
   #shortage: { bytes: number | undefined } | undefined;
   #commits = 0;
   #commitMs = 0;
+  #cancelFlush: (() => void) | undefined;
 
   /** @param disk how much room there is */
-  constructor(disk: Disk = realDisk, clock: Pick<Clock, "monotonic"> = realClock) {
+  constructor(disk: Disk = realDisk, clock: Pick<Clock, "monotonic" | "after"> = realClock) {
     this.#disk = disk;
     this.#clock = clock;
   }
@@ -50,22 +51,22 @@ export class Engine {
     load: (request) => this.#load(request),
     inspect: inspectFile,
     enqueue: this.#guarded((store, record) => this.#enqueue(store, record)),
-    mark: this.#guarded(({ verbs }, { ids }) => verbs.mark(ids)),
-    save: this.#guarded((store, request) => this.#save(store, request)),
-    payloads: this.#guarded(({ verbs }, { ids }) => verbs.payloads(ids)),
-    find: this.#guarded(({ verbs }, { id }) => verbs.find(id)),
-    findKey: this.#guarded(({ verbs }, { key }) => verbs.findKey(key)),
-    list: this.#guarded(({ verbs }, request) => verbs.list(request)),
-    prune: this.#guarded(({ verbs, limits, room }, { now }) => {
+    mark: this.#onRows(({ verbs }, { ids }) => verbs.mark(ids)),
+    save: this.#onRows((store, request) => this.#save(store, request)),
+    payloads: this.#onRows(({ verbs }, { ids }) => verbs.payloads(ids)),
+    find: this.#onRows(({ verbs }, { id }) => verbs.find(id)),
+    findKey: this.#onRows(({ verbs }, { key }) => verbs.findKey(key)),
+    list: this.#onRows(({ verbs }, request) => verbs.list(request)),
+    prune: this.#onRows(({ verbs, limits, room }, { now }) => {
       room.restore();
       return verbs.prune(now, limits);
     }),
-    show: this.#guarded(({ people }, request) => people.show(request)),
-    retry: this.#guarded((store, request) => this.#retry(store, request)),
-    pause: this.#guarded(({ people }, { at }) => people.pause(at)),
-    delayed: this.#guarded(({ people, limits }, request) => people.delayed(request, limits)),
-    generation: this.#guarded(({ people, limits }, request) => people.generation(request, limits)),
-    vitals: this.#guarded((store) => this.#vitals(store)),
+    show: this.#onRows(({ people }, request) => people.show(request)),
+    retry: this.#onRows((store, request) => this.#retry(store, request)),
+    pause: this.#onRows(({ people }, { at }) => people.pause(at)),
+    delayed: this.#onRows(({ people, limits }, request) => people.delayed(request, limits)),
+    generation: this.#onRows(({ people, limits }, request) => people.generation(request, limits)),
+    vitals: this.#onRows((store) => this.#vitals(store)),
     close: () => {
       this.#closing = true;
     },
@@ -80,7 +81,7 @@ export class Engine {
     if (this.#closing) this.#close();
   }
 
-  #transact({ database, marks, recent }: OpenFile, runs: readonly (() => void)[]): void {
+  #transact({ database, marks, recent, rows, limits }: OpenFile, runs: readonly (() => void)[]): void {
     const before = this.#counts;
     this.#fault = undefined;
     this.#shortage = undefined;
@@ -91,20 +92,35 @@ export class Engine {
       database.run("BEGIN IMMEDIATE");
       for (const run of runs) run();
       if (this.#fault !== undefined) throw this.#fault;
+      rows.write();
       const began = this.#clock.monotonic();
       database.run("COMMIT");
       committed = true;
       recent.settle(true);
+      rows.settle(true);
       // After the commit: a write that nobody was told of must not be missed when the process dies in between.
       marks.add(this.#accepted, this.#ended);
-      if (this.#accepted.length > 0) marks.flush();
+      if (this.#accepted.length > 0) this.#flushSoon(limits.marksLingerMs);
       this.#commits += 1;
       this.#commitMs += this.#clock.monotonic() - began;
     } catch (error) {
-      if (!committed) recent.settle(false);
+      if (!committed) for (const part of [recent, rows]) part.settle(false);
       this.#counts = before;
       throw this.#undo(database, error, committed);
     }
+  }
+
+  /** One flush of the marks for all commits of a short time: it would cost each of them as much as its own. */
+  #flushSoon(ms: number): void {
+    this.#cancelFlush ??= this.#clock.after(ms, () => {
+      this.#cancelFlush = undefined;
+      try {
+        this.#open?.marks.flush();
+      } catch {
+        // The file is closed as one that failed: whoever asks next is told, and opens it again.
+        this.#abandon();
+      }
+    });
   }
 
   /** Runs a verb on the open file, and remembers what went wrong so that the whole group is undone. */
@@ -122,6 +138,16 @@ export class Engine {
     };
   }
 
+  /** As `#guarded`, for a verb that reads or changes rows: those of the running transaction are there. */
+  #onRows<Argument, Value>(
+    verb: (store: OpenFile, argument: Argument) => Value,
+  ): (argument: Argument) => Value {
+    return this.#guarded((store, argument: Argument) => {
+      store.rows.write();
+      return verb(store, argument);
+    });
+  }
+
   #load(request: LoadRequest): LoadReply {
     if (this.#open !== undefined)
       throw new Error(`Open ${fileOf(request.dir)}: this worker has a file open, none was wanted`);
@@ -131,11 +157,14 @@ export class Engine {
     return reply;
   }
 
-  #enqueue({ verbs, limits, epoch, room, recent }: OpenFile, record: NewRecord): EnqueueReply {
+  #enqueue({ verbs, limits, room, recent, rows }: OpenFile, record: NewRecord): EnqueueReply {
     // A minted key is new by its making.
-    const byKey = record.origin === "minted" ? undefined : verbs.byKey(record.key);
+    const minted = record.origin === "minted";
+    if (!minted) rows.write();
+    const byKey = minted ? undefined : verbs.byKey(record.key);
     const equal = byKey === undefined ? recent.equal(record.fingerprint) : [];
     const verdict = judge(record, { byKey, equal }, limits);
+    if (verdict.kind !== "new") rows.write();
     const known = verdict.kind === "new" ? undefined : verbs.find(verdict.id);
     if (known !== undefined) return { status: verdict.kind === "same" ? "known" : "reused", record: known };
     const { records, bytes } = this.#counts;
@@ -145,7 +174,7 @@ export class Engine {
     const { bytes: freeBytes } = this.#shortage;
     if (freeBytes !== undefined)
       return { status: "noRoom", freeBytes, wantedBytes: limits.freeBytesMin + limits.reserveBytes };
-    const id = verbs.insert(record, epoch);
+    const id = rows.add(record);
     const { fingerprint, callId, now: enqueuedAt } = record;
     recent.add({ id, fingerprint, callId, enqueuedAt, seen: false });
     this.#took({ ...record, id, at: record.now });
@@ -168,11 +197,14 @@ export class Engine {
     return { notices };
   }
 
-  #retry({ people, limits, epoch }: OpenFile, request: RetryRequest): RetryReply {
+  #retry({ people, limits, epoch, rows }: OpenFile, request: RetryRequest): RetryReply {
     const { records, bytes } = this.#counts;
     if (records >= limits.recordsMax || bytes >= limits.bytesMax) return { status: "full", records, bytes };
     const reply = people.retry(request, epoch);
-    if (reply.status === "stored") this.#took({ ...reply.record, at: request.now });
+    if (reply.status === "stored") {
+      rows.took(reply.record.id);
+      this.#took({ ...reply.record, at: request.now });
+    }
     return reply;
   }
 

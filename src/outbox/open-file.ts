@@ -8,6 +8,7 @@ import { openSqlite, SqliteBusyError } from "../base/sqlite.ts";
 import { type Disk, Room } from "./disk.ts";
 import { fileOf, readOwner, writeOwner } from "./files.ts";
 import { Marks, type MarksFound, readMarks } from "./marks.ts";
+import { NewRows } from "./new-rows.ts";
 import { type People, preparePeople } from "./people-verbs.ts";
 import { Recent } from "./recent.ts";
 import type { Damage, InspectReply, ListRequest, LoadReply, LoadRequest, StoreLimits } from "./rows.ts";
@@ -26,6 +27,7 @@ export type OpenFile = {
   marks: Marks;
   room: Room;
   recent: Recent;
+  rows: NewRows;
 };
 
 type Opened = { reply: LoadReply; open?: OpenFile };
@@ -121,7 +123,8 @@ function use(database: Database, request: LoadRequest, disk: Disk, damage?: Dama
     const people = preparePeople(database);
     const found = damage === undefined ? {} : { damage };
     const reply: LoadReply = { status: "opened", storeId, epoch, paused, ...contents, ...found };
-    return { reply, open: { dir, database, verbs, people, limits, epoch, marks, room, recent } };
+    const rows = new NewRows(database, { epoch, lastId: contents.lastId });
+    return { reply, open: { dir, database, verbs, people, limits, epoch, marks, room, recent, rows } };
   } catch (error) {
     database.close();
     throw error;

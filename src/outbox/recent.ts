@@ -7,11 +7,12 @@ import type { EarlierWrite } from "./reissue.ts";
 
 /** Writes that are compared at most; the oldest make room. A re-issue comes within seconds. */
 const recentMax = 20_000;
+const none: EarlierWrite[] = [];
 
 export class Recent {
   readonly #windowMs: number;
   readonly #byId = new Map<number, EarlierWrite>();
-  readonly #byPrint = new Map<string, Set<number>>();
+  readonly #byPrint = new Map<string, EarlierWrite[]>();
   /** Of the transaction that is running. */
   #added: EarlierWrite[] = [];
   #seen: number[] = [];
@@ -22,6 +23,7 @@ export class Recent {
   }
 
   add(write: EarlierWrite): void {
+    this.#put(write);
     this.#added.push(write);
   }
 
@@ -30,20 +32,18 @@ export class Recent {
   }
 
   /** Writes with this fingerprint, those of the running transaction too; newest first. */
-  equal(fingerprint: string): EarlierWrite[] {
-    const kept = [...(this.#byPrint.get(fingerprint) ?? [])].flatMap((id) => this.#byId.get(id) ?? []);
-    return [...kept, ...this.#added]
-      .toReversed()
-      .filter((write) => write.fingerprint === fingerprint)
-      .filter(({ id }) => !this.#seen.includes(id));
+  equal(fingerprint: string): readonly EarlierWrite[] {
+    const equal = this.#byPrint.get(fingerprint);
+    if (equal === undefined) return none;
+    return equal.toReversed().filter(({ id }) => !this.#seen.includes(id));
   }
 
   /** The transaction was committed, or undone. */
   settle(committed: boolean): void {
-    if (committed) {
-      for (const write of this.#added) this.#put(write);
+    const newest = this.#added.at(-1);
+    if (!committed) for (const { id } of this.#added) this.#remove(id);
+    else {
       for (const id of this.#seen) this.#remove(id);
-      const newest = this.#added.at(-1);
       if (newest !== undefined) this.#forget(newest.enqueuedAt);
     }
     this.#added = [];
@@ -52,17 +52,18 @@ export class Recent {
 
   #put(write: EarlierWrite): void {
     this.#byId.set(write.id, write);
-    const ids = this.#byPrint.get(write.fingerprint) ?? new Set();
-    this.#byPrint.set(write.fingerprint, ids.add(write.id));
+    const equal = this.#byPrint.get(write.fingerprint);
+    if (equal === undefined) this.#byPrint.set(write.fingerprint, [write]);
+    else equal.push(write);
   }
 
   #remove(id: number): void {
     const write = this.#byId.get(id);
     if (write === undefined) return;
     this.#byId.delete(id);
-    const ids = this.#byPrint.get(write.fingerprint);
-    ids?.delete(id);
-    if (ids?.size === 0) this.#byPrint.delete(write.fingerprint);
+    const others = this.#byPrint.get(write.fingerprint)?.filter((one) => one !== write) ?? none;
+    if (others.length === 0) this.#byPrint.delete(write.fingerprint);
+    else this.#byPrint.set(write.fingerprint, others);
   }
 
   #forget(now: number): void {

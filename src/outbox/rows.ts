@@ -110,6 +110,8 @@ export type StoreLimits = {
   freeBytesMin: number;
   /** Size of the file that is given up on a full disk; 0 for none. */
   reserveBytes: number;
+  /** How long the marks of a commit wait for their flush, ms. */
+  marksLingerMs: number;
 };
 
 export type LoadRequest = {

@@ -118,6 +118,7 @@ export function storeLimits(limits: Limits): StoreLimits {
     fileBytesMax: limits.outboxFileBytesMax,
     freeBytesMin: limits.outboxFreeBytesMin,
     reserveBytes: limits.outboxReserveBytes,
+    marksLingerMs: limits.marksLingerMs,
   };
 }
 
@@ -352,9 +353,12 @@ export async function listRecords(
   return (await inspectOutbox(dir, limits)).records;
 }
 
+/** Half of what keeps the worker busy for the time of a flush: it then works on one bundle while the next is made. */
+const bundleMax = 16;
+
 function startWorker() {
   const worker = new Worker(new URL("./store.worker.ts", import.meta.url));
-  return workerClient<OutboxMethods>(worker, "outbox store");
+  return workerClient<OutboxMethods>(worker, "outbox store", { bundle: bundleMax });
 }
 
 type Refusal = Exclude<LoadReply, { status: "opened" }>;

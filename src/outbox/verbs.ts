@@ -4,7 +4,7 @@ import { asId } from "../wire/id.ts";
 import type { LaneRecord } from "../wire/lane.ts";
 import type { NeutralResult } from "../wire/receipt.ts";
 import type { RecordView } from "../wire/write.ts";
-import { checksumOf, isIntact } from "./checksum.ts";
+import { isIntact } from "./checksum.ts";
 import { noticeColumns, noticeOf, noticeWriter, type StoredNotice } from "./notice-rows.ts";
 import { newLife, step } from "./record.ts";
 import type { EarlierWrite } from "./reissue.ts";
@@ -13,7 +13,6 @@ import type {
   KnownRecord,
   ListRequest,
   LoadRequest,
-  NewRecord,
   NoticeRow,
   OpenRecord,
   SaveRequest,
@@ -33,7 +32,6 @@ export type Verbs = {
   byKey(key: string): EarlierWrite | undefined;
   /** Writes since then whose answers were not seen, oldest first. */
   unseenSince(time: number): EarlierWrite[];
-  insert(record: NewRecord, epoch: number): number;
   mark(ids: readonly number[]): void;
   save(request: SaveRequest, limits: StoreLimits): Saved;
   payloads(ids: readonly number[]): { id: number; record: LaneRecord }[];
@@ -74,7 +72,6 @@ export function prepareVerbs(database: Database): Verbs {
         .query<Row, [number]>(`${earlier} WHERE seen = 0 AND enqueued_at >= ? ORDER BY id`)
         .all(time)
         .map(earlierOf),
-    insert: inserter(database),
     mark: (ids) => {
       for (const id of ids) mark.run(id);
     },
@@ -159,32 +156,6 @@ function contents(database: Database): ReturnType<Verbs["contents"]> {
     })),
     notices: notices.map((row) => noticeOf(row as StoredNotice)),
     lastId: (last as { seq: number } | null)?.seq ?? 0,
-  };
-}
-
-function inserter(database: Database): Verbs["insert"] {
-  const insert = database.query<{ id: number }, (string | number | null)[]>(
-    `INSERT INTO records (epoch, key, message_id, tool, fingerprint, call_id, arguments, excerpt,
-     recipient, recipient_id, parent, bytes, enqueued_at, state, checksum, trace)
-     VALUES (?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
-  );
-  return (record, epoch) => {
-    const { key, tool, fingerprint } = record;
-    const parent = record.parent === undefined ? null : JSON.stringify(record.parent);
-    const recipient = record.to ?? null;
-    const sealed = {
-      ...{ key, message_id: record.messageId, tool, fingerprint, call_id: record.callId ?? null },
-      ...{ arguments: record.argumentsJson, recipient, recipient_id: record.recipientId ?? null, parent },
-      enqueued_at: record.now,
-    };
-    const row = insert.get(
-      ...[epoch, key, record.messageId, tool, fingerprint, sealed.call_id],
-      ...[record.argumentsJson, recipient, sealed.recipient_id, parent],
-      ...[record.bytes, record.now, record.attemptNow ? "sending" : "queued", checksumOf(sealed)],
-      record.trace ?? null,
-    );
-    if (row === null) throw new Error(`Store a record under ${record.key}: SQLite gave no id`);
-    return row.id;
   };
 }
 

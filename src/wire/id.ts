@@ -1,7 +1,7 @@
 /**
  * Branded ids and their parsers. Pure: hashing is allowed, clocks and random sources are passed in.
  */
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 
 declare const brand: unique symbol;
 type Branded<Kind extends string> = string & { readonly [brand]: Kind };
@@ -76,9 +76,9 @@ export function uuidV7(nowMs: number, random: Uint8Array): string {
 
 /** A UUIDv8 (RFC 9562 §5.8) that is a hash of the given parts; equal parts give equal ids. */
 export function uuidOf(...parts: string[]): string {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(`${part.length}:${part}`);
-  return stamp(new Uint8Array(hash.digest().subarray(0, 16)), 8);
+  const hasher = createHash("sha256");
+  for (const part of parts) hasher.update(`${part.length}:${part}`);
+  return stamp(new Uint8Array(hasher.digest().subarray(0, 16)), 8);
 }
 
 function stamp(bytes: Uint8Array, version: number): string {
@@ -107,16 +107,24 @@ export function messageIdOf(agentId: AgentId, key: IdempotencyKey, minted: boole
 
 /** SHA-256 of canonical JSON: equal arguments give equal fingerprints whatever the order of their members. */
 export function fingerprint(value: unknown): string {
-  return createHash("sha256").update(canonicalJson(value)).digest("hex");
+  return fingerprintOfJson(canonicalJson(value));
+}
+
+/** The fingerprint of a value whose canonical JSON is at hand. */
+export function fingerprintOfJson(canonical: string): string {
+  return hash("sha256", canonical, "hex");
 }
 
 /** JSON text with object members sorted by name, as in RFC 8785 for the values that JSON.parse can make. */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(",")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
-  const members = Object.entries(value)
-    .filter(([, member]) => member !== undefined)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`);
-  return `{${members.join(",")}}`;
+  const object = value as Readonly<Record<string, unknown>>;
+  let text = "";
+  for (const name of Object.keys(object).sort()) {
+    const member = object[name];
+    if (member !== undefined)
+      text += `${text === "" ? "" : ","}${JSON.stringify(name)}:${canonicalJson(member)}`;
+  }
+  return `{${text}}`;
 }

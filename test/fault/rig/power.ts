@@ -100,8 +100,11 @@ type Change = { at: number; data: Buffer } | { size: number };
 type File = { safe: Buffer; changes: Change[] };
 type Naming = { path: string; file: File | undefined };
 
-/** How much of what is not safe survives: nothing, each write by chance, each sector of a write by chance. */
-export type Loss = "all" | "some" | "torn";
+/**
+ * How much of what is not safe is lost: everything, each write by chance, each sector of a write by chance. `none` is a
+ * process that is killed on a machine that goes on.
+ */
+export type Loss = "none" | "all" | "some" | "torn";
 export const losses: readonly Loss[] = ["all", "some", "torn"];
 const sectorBytes = 512;
 
@@ -151,7 +154,8 @@ export class Disk {
   /** The files as they might be found after a loss of power now. */
   image(random: Random, loss: Loss): Map<string, Buffer> {
     const names = new Map(this.#safeNames);
-    const kept = loss === "all" ? 0 : Math.floor(random.fraction() * (this.#namings.length + 1));
+    const some = Math.floor(random.fraction() * (this.#namings.length + 1));
+    const kept = { all: 0, none: this.#namings.length, some, torn: some }[loss];
     for (const naming of this.#namings.slice(0, kept)) put(names, naming);
     return new Map(
       [...names].map(([path, { safe, changes }]) => [path, changed(safe, surviving(changes, random, loss))]),
@@ -204,6 +208,7 @@ function changed(safe: Buffer, changes: readonly Change[]): Buffer {
 
 function surviving(changes: readonly Change[], random: Random, loss: Loss): Change[] {
   if (loss === "all") return [];
+  if (loss === "none") return [...changes];
   const kept = changes.filter(() => random.fraction() < 0.5);
   if (loss === "some") return kept;
   return kept.flatMap((change) => {
