@@ -183,6 +183,47 @@ describe("without an inbox socket the end of a turn is the way in", () => {
     expect(only("taken")).toEqual([{ type: "taken", injection: "i1" }]);
   });
 
+  const feedback = { type: "user", message: { content: "Stop hook feedback: delivery i1" } };
+
+  test("the turn that had it ends once the transcript shows it, which comes after the hook", () => {
+    const { played, session, hook, write, only } = start({ inbox: false });
+    hook("SessionStart");
+    played.waiting = { id: "i1", text: "delivery i1" };
+    hook("Stop");
+    hook("Stop", { stop_hook_active: true, last_assistant_message: "read" });
+    expect(session.status.state).toBe("busy");
+    write(feedback);
+    expect(session.status).toMatchObject({ state: "idle", lastTurn: { text: "read" } });
+    expect(only("taken", "turn-ended").map(({ type }) => type)).toEqual([
+      "turn-ended",
+      "taken",
+      "turn-ended",
+    ]);
+  });
+
+  test("a transcript that never shows it holds the end up no longer than two looks", () => {
+    const { played, session, hook, only, clock } = start({ inbox: false });
+    hook("SessionStart");
+    played.waiting = { id: "i1", text: "delivery i1" };
+    hook("Stop");
+    hook("Stop", { stop_hook_active: true });
+    clock.advance(2 * limits.transcriptPollMs);
+    expect(session.status.state).toBe("idle");
+    expect(only("taken", "turn-ended").map(({ type }) => type)).toEqual(["turn-ended", "turn-ended"]);
+  });
+
+  test("the next hook does not overtake the end of the turn", () => {
+    const { played, session, hook, only } = start({ inbox: false });
+    hook("SessionStart");
+    played.waiting = { id: "i1", text: "delivery i1" };
+    hook("Stop");
+    hook("Stop", { stop_hook_active: true });
+    hook("UserPromptSubmit", { prompt: "and now" });
+    expect(session.status.state).toBe("busy");
+    const ends = only("turn-began", "turn-ended").map(({ type }) => type);
+    expect(ends.join(" ")).toBe("turn-ended turn-began turn-ended turn-began");
+  });
+
   test("never twice in a row: the provider would stop listening", () => {
     const { played, hook } = start({ inbox: false });
     hook("SessionStart");

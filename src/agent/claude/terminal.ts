@@ -24,6 +24,10 @@ type Parts = {
   tools: Map<string, string>;
   text: string;
   watch: Watch | undefined;
+  /** The text that the last hook gave as its answer, until the transcript shows it. */
+  feedback: string | undefined;
+  /** Tells the end of a turn that was put off. */
+  endTurn: (() => void) | undefined;
 };
 
 /** Opens a session; nothing runs before `prepare`. */
@@ -40,6 +44,8 @@ export function openTerminalSession(
     tools: new Map(),
     text: "",
     watch: undefined,
+    feedback: undefined,
+    endTurn: undefined,
   };
   const { core, conversation, pending } = parts;
   // Without our hooks nothing is known of the session: neither what it does nor where its inbox is.
@@ -80,6 +86,8 @@ function forget(parts: Parts): void {
   parts.watch?.close();
   parts.watch = undefined;
   parts.inbox = undefined;
+  parts.feedback = undefined;
+  parts.endTurn = undefined;
   parts.tools.clear();
 }
 
@@ -105,6 +113,7 @@ function onHook(report: HookReport, parts: Parts): HookReply {
   const { core } = parts;
   learn(report, parts);
   parts.watch?.look();
+  parts.endTurn?.();
   const { input } = report;
   switch (report.event) {
     case "SessionStart":
@@ -148,11 +157,15 @@ function learn({ input, env }: HookReport, parts: Parts): void {
 }
 
 /** A text is in the conversation once it was submitted, also when it was folded into a running turn. */
-function confirm(text: string, { pending, core }: Parts): void {
+function confirm(text: string, parts: Parts): void {
+  const { pending, core } = parts;
   for (const { id } of pending.open) {
     if (!text.includes(id)) continue;
     pending.taken(id);
     core.emit({ type: "taken", injection: id });
+    if (id !== parts.feedback) continue;
+    parts.feedback = undefined;
+    parts.endTurn?.();
   }
 }
 
@@ -170,14 +183,31 @@ function onStop(input: HookReport["input"], parts: Parts): HookReply {
   const { core, options } = parts;
   const text = asText(input.last_assistant_message) ?? parts.text;
   parts.text = "";
-  core.emit({ type: "turn-ended", turn: { text, how: "completed" } });
+  const end = () => core.emit({ type: "turn-ended", turn: { text, how: "completed" } });
+  if (input.stop_hook_active === true && parts.feedback !== undefined) {
+    endLater(end, parts);
+    return undefined;
+  }
+  end();
   if (parts.inbox !== undefined || input.stop_hook_active === true) return undefined;
   const waiting = options.takeWaiting?.();
   if (waiting === undefined) return undefined;
   // Its answer is the only way in: the transcript will show that it arrived.
   void parts.pending.wait(waiting);
+  parts.feedback = waiting.id;
   core.emit({ type: "turn-began" });
   return { decision: "block", reason: waiting.text };
+}
+
+/** The transcript is written a moment after the hook: what it gave was read in this turn only if it stands there. */
+function endLater(end: () => void, parts: Parts): void {
+  const { clock, limits } = parts.options;
+  const cancel = clock.after(2 * limits.transcriptPollMs, () => parts.endTurn?.());
+  parts.endTurn = () => {
+    cancel();
+    parts.endTurn = undefined;
+    end();
+  };
 }
 
 /** What the transcript tells and no hook does: a person's Escape, tools, and a text that came in otherwise. */
