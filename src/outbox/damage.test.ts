@@ -13,9 +13,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { newRecordOf } from "../../test/fixtures/outbox/new-record.ts";
 import { seededRandom } from "../base/random.ts";
 import { limits } from "../limits.ts";
-import { asId, uuidOf } from "../wire/id.ts";
+import { uuidOf } from "../wire/id.ts";
 import type { Disk } from "./disk.ts";
 import { Engine } from "./engine.ts";
 import { NewRows } from "./new-rows.ts";
@@ -60,14 +61,7 @@ function openEngine(dir: string, disk?: Disk, agentId = "agent") {
 }
 
 function newRecord(count: number): NewRecord {
-  const argumentsJson = JSON.stringify({ to: "bob", body: `body ${count} ${"x".repeat(500)}` });
-  const key = `key-${count}`;
-  return {
-    ...{ key: asId(key), origin: "minted", messageId: asId(uuidOf(key)), tool: "relay_send_message" },
-    ...{ fingerprint: uuidOf(key, "print"), callId: undefined, parallel: [], argumentsJson },
-    ...{ bytes: argumentsJson.length, excerpt: "body", to: "bob", recipientId: undefined, attemptNow: false },
-    ...{ parent: undefined, now: now + count },
-  };
+  return newRecordOf(`key-${count}`, `body ${count} ${"x".repeat(500)}`, { now: now + count });
 }
 
 /** A folder as a killed owner leaves it: `count` writes accepted, one commit each, the log not checkpointed. */

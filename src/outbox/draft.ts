@@ -12,6 +12,7 @@ import {
 } from "../wire/id.ts";
 import type { LaneRecord } from "../wire/lane.ts";
 import type { WriteCall } from "../wire/write.ts";
+import { checksumOfNew } from "./checksum.ts";
 import type { KeyOrigin } from "./reissue.ts";
 import type { NewRecord } from "./rows.ts";
 
@@ -23,52 +24,55 @@ export type Directory = {
   parentOf?: ((messageId: string) => { from: string; threadId: string } | undefined) | undefined;
 };
 
-export type Draft = { record: Omit<NewRecord, "parallel" | "attemptNow">; payload: LaneRecord };
+export type Draft = { record: NewRecord; payload: LaneRecord };
 
-/**
- * @param freshUuid a new UUIDv7, used when the call brings neither key nor call id
- */
-export function draftOf(
-  call: WriteCall,
-  facts: { agentId: AgentId; now: number; freshUuid: string; directory: Directory },
-): Draft {
-  const { agentId, now, freshUuid, directory } = facts;
+export type DraftFacts = Pick<NewRecord, "parallel" | "attemptNow"> & {
+  agentId: AgentId;
+  /** Wall clock, ms since 1970. */
+  now: number;
+  /** A new UUIDv7, used when the call brings neither key nor call id. */
+  freshUuid: string;
+  directory: Directory;
+};
+
+/** The record of a call, and what is sent of it. */
+export function draftOf(call: WriteCall, facts: DraftFacts): Draft {
+  const { agentId, now, freshUuid, directory, parallel, attemptNow } = facts;
+  const { tool, callId, trace } = call;
   // One text is stored and, with the tool around it, hashed.
   const argumentsJson = canonicalJson(call.arguments);
-  const print = fingerprintOf(call.tool, argumentsJson);
-  const [key, origin] = keyOf(call, freshUuid, print);
+  const fingerprint = fingerprintOf(tool, argumentsJson);
+  const [key, origin] = keyOf(call, freshUuid, fingerprint);
   const messageId = messageIdOf(agentId, key, origin === "minted");
   const { to, messageId: parentId } = call.arguments;
   const recipient = typeof to === "string" ? to : undefined;
   const recipientId = recipient === undefined ? undefined : directory.recipientId?.(recipient);
   const parent = typeof parentId === "string" ? directory.parentOf?.(parentId) : undefined;
-  return {
-    record: {
-      key,
-      origin,
-      messageId,
-      tool: call.tool,
-      fingerprint: print,
-      callId: call.callId,
-      argumentsJson,
-      bytes: Buffer.byteLength(argumentsJson),
-      to: recipient,
-      recipientId,
-      parent,
-      trace: call.trace,
-      now,
-    },
-    payload: {
-      key,
-      messageId,
-      tool: call.tool,
-      arguments: call.arguments,
-      enqueuedAt: new Date(now).toISOString(),
-      ...(recipientId === undefined ? {} : { recipientId }),
-      ...(parent === undefined ? {} : { parent }),
-      ...(call.trace === undefined ? {} : { trace: call.trace }),
-    },
+  const record: NewRecord = {
+    key,
+    origin,
+    messageId,
+    tool,
+    fingerprint,
+    callId,
+    parallel,
+    argumentsJson,
+    bytes: Buffer.byteLength(argumentsJson),
+    to: recipient,
+    recipientId,
+    parent,
+    trace,
+    now,
+    checksum: "",
+    attemptNow,
   };
+  record.checksum = checksumOfNew(record);
+  const enqueuedAt = new Date(now).toISOString();
+  const payload: LaneRecord = { key, messageId, tool, arguments: call.arguments, enqueuedAt };
+  if (recipientId !== undefined) payload.recipientId = recipientId;
+  if (parent !== undefined) payload.parent = parent;
+  if (trace !== undefined) payload.trace = trace;
+  return { record, payload };
 }
 
 /** The agent's own key, else one that the same logical call gives again, else a new one. */

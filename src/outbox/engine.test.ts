@@ -3,9 +3,10 @@ import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { newRecordOf } from "../../test/fixtures/outbox/new-record.ts";
 import { VirtualClock } from "../base/clock.ts";
 import { limits } from "../limits.ts";
-import { asId, uuidOf } from "../wire/id.ts";
+import { asId } from "../wire/id.ts";
 import { realDisk } from "./disk.ts";
 import { Engine } from "./engine.ts";
 import { Marks } from "./marks.ts";
@@ -37,15 +38,7 @@ function load() {
 }
 
 function newRecord(count: number, over: Partial<NewRecord> = {}): NewRecord {
-  const argumentsJson = JSON.stringify({ to: "bob", body: `body ${count}` });
-  const key = `key-${count}`;
-  return {
-    ...{ key: asId(key), origin: "minted", messageId: asId(uuidOf(key)), tool: "relay_send_message" },
-    ...{ fingerprint: uuidOf(key, "print"), callId: undefined, parallel: [], argumentsJson },
-    ...{ bytes: argumentsJson.length, to: "bob", recipientId: undefined, attemptNow: false },
-    ...{ parent: undefined, now: now + count },
-    ...over,
-  };
+  return newRecordOf(`key-${count}`, `body ${count}`, { now: now + count, ...over });
 }
 
 /** One transaction; what each call answered. */

@@ -70,10 +70,11 @@ export class Intake {
     { freshUuid, parallel, waitMs }: { freshUuid: string; parallel: string[]; waitMs: number },
   ): Promise<WriteAnswer> {
     const { agentId, clock, limits, store, pump, added } = this.#parts;
-    const draft = draftOf(call, { agentId, now: clock.now(), freshUuid, directory: this.#parts });
+    const facts = { agentId, now: clock.now(), freshUuid, directory: this.#parts, parallel };
+    const draft = draftOf(call, { ...facts, attemptNow: pump.live });
+    const { record } = draft;
     const reason = this.#refusal(call) ?? refusalOf(draft, limits);
-    if (reason !== undefined) return this.#refuse(draft.record, reason);
-    const record = { ...draft.record, parallel, attemptNow: pump.live };
+    if (reason !== undefined) return this.#refuse(record, reason);
     const reply = await store.enqueue(record);
     const { tool, key, messageId, now: enqueuedAt, bytes, attemptNow: marked } = record;
     if (reply.status === "known") return this.#again(reply.record, call.session, waitMs);

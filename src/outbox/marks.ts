@@ -1,6 +1,6 @@
 /**
  * The high-water mark: what was accepted and what has ended, written beside the database in every commit that accepts
- * a write and flushed before the answer. SQLite drops a damaged end of its log in silence; this file is how that is
+ * a write and flushed a moment later. SQLite drops a damaged end of its log in silence; this file is how that is
  * noticed, and it knows the keys of what is missing. Lines of a checksum and JSON; an unreadable line says nothing.
  */
 import { closeSync, constants, fdatasyncSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
@@ -32,7 +32,7 @@ type OpenRow = [id: number, key: string, at: number, messageId?: string, tool?: 
 type Line = { a?: OpenRow[]; e?: [id: number, state: RecordState][]; head?: MarksHead };
 
 /** Zeros are written ahead in steps of this size: a flush of them costs no change of the file's length. */
-const stepBytes = 64 * 1_024;
+const stepBytes = 256 * 1_024;
 /** The file is written anew when it is larger than this and than a few times what it has to say. */
 const rewriteBytes = 512 * 1_024;
 

@@ -3,7 +3,7 @@
  * statement. A row by itself costs the engine nearly twice as much.
  */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
-import { checksumOf } from "./checksum.ts";
+import { parentJson } from "./checksum.ts";
 import type { NewRecord } from "./rows.ts";
 
 type Value = string | number | null;
@@ -83,27 +83,21 @@ function insertOf(database: Database, rows: number): Insert {
 }
 
 function valuesOf(record: NewRecord, { id, epoch }: { id: number; epoch: number }): Value[] {
-  const { key, messageId, tool, fingerprint, argumentsJson, bytes, now } = record;
-  const parent = record.parent === undefined ? null : JSON.stringify(record.parent);
-  const [callId, recipient, recipientId] = [
-    record.callId ?? null,
-    record.to ?? null,
-    record.recipientId ?? null,
-  ];
-  const checksum = checksumOf({
-    ...{ key, message_id: messageId, tool, fingerprint, call_id: callId, arguments: argumentsJson },
-    ...{ recipient, recipient_id: recipientId, parent, enqueued_at: now },
-  });
+  const { key, messageId, tool, fingerprint, argumentsJson, bytes, now, checksum } = record;
+  const state = record.attemptNow ? "sending" : "queued";
   return [
-    ...[id, epoch, key, messageId, tool, fingerprint, callId, argumentsJson, "", recipient],
     ...[
-      recipientId,
-      parent,
-      bytes,
-      now,
-      record.attemptNow ? "sending" : "queued",
-      checksum,
-      record.trace ?? null,
+      id,
+      epoch,
+      key,
+      messageId,
+      tool,
+      fingerprint,
+      record.callId ?? null,
+      argumentsJson,
+      "",
+      record.to ?? null,
     ],
+    ...[record.recipientId ?? null, parentJson(record), bytes, now, state, checksum, record.trace ?? null],
   ];
 }

@@ -26,6 +26,8 @@ export type NewRecord = {
   /** W3C trace context; for finding it again, so no part of the checksum. */
   trace?: string | undefined;
   now: number;
+  /** Of what never changes while it can be sent; made before the record is handed to the worker. */
+  checksum: string;
   /** The pump will deliver it at once: store it as `sending`, which saves a commit of its own. */
   attemptNow: boolean;
 };

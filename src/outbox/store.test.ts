@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { newRecordOf } from "../../test/fixtures/outbox/new-record.ts";
 import { VirtualClock } from "../base/clock.ts";
 import { type Limits, limits } from "../limits.ts";
 import { asId, uuidOf } from "../wire/id.ts";
@@ -48,15 +49,8 @@ function storeIn(dir: string, options: { scale?: Partial<Limits>; agentId?: stri
 
 let nextKey = 1;
 function newRecord(body: string, over: Partial<NewRecord> = {}): NewRecord {
-  const argumentsJson = JSON.stringify({ to: "bob", body });
-  const key = `key-${nextKey++}`;
-  return {
-    ...{ key: asId(key), origin: "minted", messageId: asId(uuidOf(key)), tool: "relay_send_message" },
-    ...{ fingerprint: uuidOf(body), callId: undefined, parallel: [], argumentsJson },
-    ...{ bytes: argumentsJson.length, excerpt: body, to: "bob", recipientId: "r1", attemptNow: false },
-    ...{ parent: { from: "ann", threadId: "t1" }, now: 1_700_000_000_000 },
-    ...over,
-  };
+  const common = { fingerprint: uuidOf(body), recipientId: "r1", parent: { from: "ann", threadId: "t1" } };
+  return newRecordOf(`key-${nextKey++}`, body, { ...common, ...over });
 }
 
 const end = (id: number, over: Partial<LifeChange["life"]> = {}): LifeChange => ({

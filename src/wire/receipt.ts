@@ -52,15 +52,21 @@ export function receipt(facts: {
   reason?: string | undefined;
   replayed?: boolean | undefined;
 }): Receipt {
-  const { delivery, key, ...rest } = facts;
-  const known = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
-  return {
+  const { delivery, key, tool, messageId, threadId, lanePosition, expiresAt, reason, replayed } = facts;
+  const told: Receipt = {
     delivery,
     queued: delivery === "queued",
     idempotencyKey: key,
-    ...(known as Pick<Receipt, "tool" | "messageId">),
+    tool,
+    messageId,
     note: deliveryNotes[delivery],
   };
+  if (threadId !== undefined) told.threadId = threadId;
+  if (lanePosition !== undefined) told.lanePosition = lanePosition;
+  if (expiresAt !== undefined) told.expiresAt = expiresAt;
+  if (reason !== undefined) told.reason = reason;
+  if (replayed !== undefined) told.replayed = replayed;
+  return told;
 }
 
 /** True when the agent must treat the outcome as a failed tool call. */
@@ -78,17 +84,15 @@ export type NeutralResult = z.infer<typeof neutralResultSchema>;
 
 /** The tool result that carries a receipt: the words for the model, the facts for programs. */
 export function receiptResult(facts: Receipt): NeutralResult {
-  const words = [
-    `${facts.delivery}: ${facts.note}`,
-    `message ${facts.messageId}`,
-    ...(facts.lanePosition === undefined ? [] : [`position ${facts.lanePosition} in the queue`]),
-    ...(facts.reason === undefined ? [] : [`reason: ${facts.reason}`]),
-    ...(facts.replayed === true ? ["this call was answered before; it was not done twice"] : []),
-  ].join(" · ");
+  const { delivery, note, messageId, lanePosition, reason, replayed } = facts;
+  let words = `${delivery}: ${note} · message ${messageId}`;
+  if (lanePosition !== undefined) words += ` · position ${lanePosition} in the queue`;
+  if (reason !== undefined) words += ` · reason: ${reason}`;
+  if (replayed === true) words += " · this call was answered before; it was not done twice";
   return {
     content: [{ type: "text", text: words }],
     structuredContent: facts,
-    isError: isFailure(facts.delivery),
+    isError: isFailure(delivery),
   };
 }
 
