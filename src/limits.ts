@@ -19,11 +19,10 @@ export const limits = {
   jsonDepthMax: 32,
   /** Body bytes the proxy reads before authentication only to echo a request id in its 401. */
   unauthorizedPeekBytesMax: 64 * kibibyte,
-  /** Failed logins of one peer within the time; each further one is answered after the delay, so that guessing is slow. */
+  /** Failed logins of a peer within the time, after which each is answered late; peers counted apart; answers held at once. */
   failedLoginsMax: 10,
   failedLoginsWindowMs: minute,
   failedLoginDelayMs: second,
-  /** Peers whose failed logins are counted apart, and answers held at once: beyond them one costs more than it slows. */
   failedLoginPeersMax: 1_000,
   failedLoginsHeldMax: 100,
   /** A client has this long to send its headers and body: longer is a slow-request attack or a dead peer. */
@@ -269,6 +268,10 @@ export const limits = {
   /** Requests a token may make in the long run and at once: a wild loop is stopped, a runner after an outage is not. */
   requestsPerSecondMax: 50,
   requestsBurstMax: 500,
+  /** A request over that rate hears so this late, and so many at once do, of one token and of all: a loop waits then. */
+  rateHoldMs: 100,
+  rateHeldPerTokenMax: 64,
+  rateHeldMax: 1_024,
   /** Whoever asks for a backup waits this long for it, then asks again; so many are remembered. */
   backupWaitMs: 5 * second,
   backupsKnownMax: 16,
@@ -361,10 +364,7 @@ export const limits = {
 
 export type Limits = { readonly [K in keyof typeof limits]: number };
 
-/**
- * Throws when bounds contradict each other.
- * @param l the limits to check (tests pass scaled copies)
- */
+/** Throws when bounds contradict each other; tests pass scaled copies. */
 export function assertLimits(l: Limits): void {
   const rules: [boolean, string][] = [
     [l.recordAgeMaxMs < l.outcomeRetentionMs, "recordAgeMaxMs must be below outcomeRetentionMs"],

@@ -315,6 +315,8 @@ async function shutDown(
   // Streams never end by themselves; calls in flight keep the SDK's instances until they are answered.
   relay.streams.close();
   relay.failedLogins.close();
+  relay.rateHolds.close();
+  relay.rateHolds.close();
   await listener.close(limits.pumpFlushMs);
   await mcp.close();
   await relay.refusals.close();

@@ -4,6 +4,7 @@
  */
 import type { Limits } from "../limits.ts";
 import type { Clock } from "./clock.ts";
+import { createHolds } from "./holds.ts";
 
 export type FailedLogins = {
   /**
@@ -37,8 +38,7 @@ const crowd = "";
 export function createFailedLogins({ clock, limits }: FailedLoginsOptions): FailedLogins {
   /** By peer, the oldest first: all last equally long, so those that are over stand at the front. */
   const windows = new Map<string, Window>();
-  const held = new Set<() => void>();
-  let closed = false;
+  const holds = createHolds({ clock, ms: limits.failedLoginDelayMs, max: limits.failedLoginsHeldMax });
 
   const windowOf = (peer: string): Window => {
     const now = clock.monotonic();
@@ -56,21 +56,8 @@ export function createFailedLogins({ clock, limits }: FailedLoginsOptions): Fail
     count(peer) {
       const window = windowOf(peer);
       window.failures += 1;
-      const over = window.failures > limits.failedLoginsMax;
-      if (closed || !over || held.size >= limits.failedLoginsHeldMax) return undefined;
-      return new Promise((resolve) => {
-        const release = () => {
-          cancel();
-          held.delete(release);
-          resolve();
-        };
-        const cancel = clock.after(limits.failedLoginDelayMs, release);
-        held.add(release);
-      });
+      return window.failures > limits.failedLoginsMax ? holds.hold(peer) : undefined;
     },
-    close() {
-      closed = true;
-      for (const release of [...held]) release();
-    },
+    close: () => holds.close(),
   };
 }

@@ -1,6 +1,6 @@
 /** The guards of the endpoint in their order, the rule about ids in error bodies, and legacy sessions. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { guess, guessClock } from "../../test/fixtures/guesses.ts";
+import { guess, standingClock } from "../../test/fixtures/guesses.ts";
 import {
   modernMeta,
   post,
@@ -12,6 +12,7 @@ import {
 } from "../../test/fixtures/upstreams/endpoint.ts";
 import { type ScriptedUpstream, scriptedUpstream } from "../../test/fixtures/upstreams/scripted.ts";
 import { seededRandom } from "../base/random.ts";
+import { limits } from "../limits.ts";
 import { PortTaken } from "./options.ts";
 import { newSessionUid, sealer } from "./session.ts";
 
@@ -322,7 +323,7 @@ test("a taken port is told as such", async () => {
 });
 
 test("[P4.5] S5: guesses at the secret are slowed, the agent is not, and the end does not wait for them", async () => {
-  const clock = guessClock();
+  const clock = standingClock(limits.failedLoginDelayMs);
   const guessed = await testEndpoint(upstream, { clock });
   const ask = async (authorization: string | undefined) => {
     const { authorization: _, ...rest } = good;

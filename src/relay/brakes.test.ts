@@ -175,3 +175,21 @@ test("facts of an insight are bounded in size and depth", async () => {
   });
   expect(await report({ text: "x".repeat(limits.insightBytesMax - 11) })).toEqual({ known: false });
 });
+
+test("a live call over the rate is one line of the audit log, over HTTP as by MCP", async () => {
+  await using relay = await slowRelay();
+  const alice = await relay.enrol("alice");
+  const agent = relay.client(alice.token);
+  for (const body of ["1", "2", "3"]) await agent.sendMessage({ to: "operator", body });
+  await expect(agent.sendMessage({ to: "operator", body: "4" })).rejects.toMatchObject({
+    code: "rate_limited",
+  });
+  await using witness = await connectWitness({ url: relay.server.mcpUrl, secret: alice.token }, "modern");
+  const refused = await witness.client.callTool({
+    name: "relay_send_message",
+    arguments: { to: "operator", body: "5" },
+  });
+  expect(refused).toMatchObject({ isError: true });
+  const { entries } = await relay.operator.listAudit({ kind: "rate_limited" });
+  expect(entries.map(({ actorName, subject }) => [actorName, subject])).toEqual([["alice", "writes"]]);
+});

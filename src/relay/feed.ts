@@ -5,6 +5,7 @@
 import { sseComment, sseText } from "../base/http/sse.ts";
 import { limits } from "../limits.ts";
 import type { InboxPage } from "../store/store.ts";
+import { feedPath } from "../wire/api.ts";
 import { RelayError } from "../wire/error.ts";
 import { type Cursor, cursorText, type FeedEvent, parseCursor } from "../wire/feed.ts";
 import { type AgentPrincipal, type Principal, requireAgent, requireScope } from "./access.ts";
@@ -25,6 +26,7 @@ export function openFeed(relay: Relay, by: Principal, asked: FeedRequest): Respo
   let feed: Feed | undefined;
   const leave = relay.streams.open(principal, () => feed?.close());
   if (leave === undefined) {
+    relay.refusals.note("rate_limited", by, feedPath);
     throw new RelayError(
       "rate_limited",
       `Open the feed: the token has ${limits.feedStreamsPerPrincipalMax} streams open, which is the most`,

@@ -1,7 +1,7 @@
 /** Guesses at tokens: slowed for the peer that guesses, for nobody else, and never for long enough to hold up the end. */
 import { expect, test } from "bun:test";
 import { connect } from "node:net";
-import { guess, guessClock } from "../../test/fixtures/guesses.ts";
+import { guess, standingClock } from "../../test/fixtures/guesses.ts";
 import { type RunningRelay, runningRelay } from "../../test/fixtures/running-relay.ts";
 import { limits } from "../limits.ts";
 
@@ -36,7 +36,7 @@ const no =
   "401 Authenticate: no token that this relay knows was given, 'Authorization: Bearer arl_…' was wanted";
 
 test("[P4.5] S5: guesses at a token are slowed, whoever has one is not, nor is another peer", async () => {
-  const clock = guessClock();
+  const clock = standingClock(limits.failedLoginDelayMs);
   await using relay = await runningRelay({ clock: { ...clock, skip() {} } });
   const right = `Bearer ${relay.operatorToken}`;
   const asked = (given: string | undefined) => ask(relay, given);
@@ -50,7 +50,7 @@ test("[P4.5] S5: guesses at a token are slowed, whoever has one is not, nor is a
 });
 
 test("S5: the end of the relay does not wait for held answers", async () => {
-  const clock = guessClock();
+  const clock = standingClock(limits.failedLoginDelayMs);
   const relay = await runningRelay({ clock: { ...clock, skip() {} } });
   for (let i = 0; i < limits.failedLoginsMax; i += 1) await ask(relay, wrong);
   const held = ask(relay, wrong);

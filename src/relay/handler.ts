@@ -4,7 +4,7 @@
  */
 import type { Serve } from "../base/http/listen.ts";
 import { limits } from "../limits.ts";
-import type { OperationName, OperationRow } from "../wire/api.ts";
+import { type OperationName, type OperationRow, operationTable } from "../wire/api.ts";
 import { type ErrorCode, RelayError, toRelayError } from "../wire/error.ts";
 import { argumentFault } from "../wire/tools.ts";
 import { type Principal, requireScope } from "./access.ts";
@@ -48,6 +48,9 @@ export function createHandler(relay: Relay, mcp: McpEndpoint, options: HandlerOp
       exchange.by = await relay.access.authenticate(request.headers.get("authorization"));
       const waitMs = rates.take(exchange.by.tokenId);
       if (waitMs === 0) return exchange.by;
+      relay.refusals.note("rate_limited", exchange.by, name);
+      // An outbox keeps to what it is told; whoever asks again at once waits here instead of costing the others.
+      if (!isDelivery(name)) await relay.rateHolds.hold(exchange.by.tokenId);
       const often = `at most ${rate.perSecond} a second were wanted`;
       throw new RelayError("rate_limited", `${name}: the token asks too often, ${often}`, {
         data: { retryAfterMs: waitMs },
@@ -73,6 +76,13 @@ export function createHandler(relay: Relay, mcp: McpEndpoint, options: HandlerOp
     const response = await serve(exchange).catch((thrown: unknown) => failure(relay, exchange, thrown));
     return finished(relay, exchange, response);
   };
+}
+
+/** True for the operations by which outboxes deliver. */
+function isDelivery(name: string): boolean {
+  return (
+    Object.hasOwn(operationTable, name) && operationTable[name as OperationName].scope === "lane:deliver"
+  );
 }
 
 async function serveOperation(parts: PageParts, exchange: Exchange, match: Match): Promise<Response> {
@@ -152,6 +162,5 @@ async function failure(relay: Relay, exchange: Exchange, thrown: unknown): Promi
     await relay.failedLogins.count(exchange.peer);
   }
   if (code === "forbidden" && error.data.wanted !== undefined) relay.refusals.note("scope_denied", by, name);
-  if (code === "rate_limited") relay.refusals.note("rate_limited", by, name);
   return problemResponse(error, exchange.id);
 }

@@ -13,6 +13,7 @@ import {
   type ServerContext,
   type ServerOptions,
 } from "@modelcontextprotocol/server";
+import { mcpPath } from "../wire/api.ts";
 import { RelayError, toRelayError } from "../wire/error.ts";
 import { isIdempotencyKey } from "../wire/id.ts";
 import type { Scope } from "../wire/scope.ts";
@@ -106,6 +107,7 @@ async function subscribed(
   const ending = new AbortController();
   const leave = relay.streams.open(principal, () => ending.abort());
   if (leave === undefined) {
+    relay.refusals.note("rate_limited", principal, mcpPath);
     throw new RelayError("rate_limited", "Open a subscription: the token has too many streams open");
   }
   const response = await open(ending.signal);

@@ -1,6 +1,7 @@
 /** The parts of a relay that watch: its audit log, its figures, its counts. Made together, whoever makes a relay. */
 import type { Clock } from "../base/clock.ts";
 import { createFailedLogins } from "../base/failed-logins.ts";
+import { createHolds } from "../base/holds.ts";
 import type { Log } from "../base/log.ts";
 import { limits } from "../limits.ts";
 import type { RelayStore } from "../store/store.ts";
@@ -13,7 +14,7 @@ import type { Relay } from "./relay.ts";
 
 export type Observers = Pick<
   Relay,
-  "audit" | "backups" | "metrics" | "refusals" | "failedLogins" | "counts" | "residentBytes"
+  "audit" | "backups" | "metrics" | "refusals" | "failedLogins" | "rateHolds" | "counts" | "residentBytes"
 >;
 
 /**
@@ -47,6 +48,12 @@ export function createObservers(options: {
     backups: createBackups({ store, clock, log, audit, folder: backupFolder }),
     refusals: createRefusals({ audit, clock }),
     failedLogins: createFailedLogins({ clock, limits: { ...limits, failedLoginsMax } }),
+    rateHolds: createHolds({
+      clock,
+      ms: limits.rateHoldMs,
+      max: limits.rateHeldMax,
+      eachMax: limits.rateHeldPerTokenMax,
+    }),
     counts: keptCounts(
       () => store.counts(),
       () => clock.monotonic(),

@@ -1,7 +1,9 @@
 /** How often a token may ask, in the bucket and over HTTP. */
 import { expect, test } from "bun:test";
+import { standingClock } from "../../test/fixtures/guesses.ts";
 import { runningRelay } from "../../test/fixtures/running-relay.ts";
 import { VirtualClock } from "../base/clock.ts";
+import { limits } from "../limits.ts";
 import { asId, type TokenId } from "../wire/id.ts";
 import { createRates } from "./rates.ts";
 
@@ -41,4 +43,27 @@ test("[C.25] S18: over HTTP a token that asks too often is told when to come bac
   expect(refused?.headers.get("retry-after")).toBe("1");
   expect(await refused?.json()).toMatchObject({ code: "rate_limited", status: 429 });
   expect((await relay.client(undefined).getRelay({})).product).toBe("agent-relay");
+});
+
+test("S18: a request over the rate hears so late, an outbox at once, another token is served, and the end lets all go", async () => {
+  const clock = standingClock(limits.rateHoldMs);
+  const relay = await runningRelay({
+    clock: { ...clock, skip() {} },
+    requestRate: { perSecond: 0.001, burst: 4 },
+  });
+  const alice = await relay.enrol("alice");
+  const agent = relay.client(alice.token);
+  for (let i = 0; i < 4; i += 1) await agent.listAgents({});
+  const answers: string[] = [];
+  const held = [agent.listAgents({}), agent.getStatus({})].map((asked) =>
+    asked.catch((error: Error) => answers.push(error.message.split(":")[0] ?? "")),
+  );
+  const storeId = "0190a000-0000-7000-8000-00000000000a";
+  for (let i = 0; i < 3; i += 1) await alice.runner.openLane({ storeId });
+  await expect(alice.runner.openLane({ storeId })).rejects.toMatchObject({ code: "rate_limited" });
+  await relay.operator.listAgents({});
+  expect(answers).toEqual([]);
+  await relay.server.close();
+  await Promise.all(held);
+  expect(answers.sort()).toEqual(["getStatus", "listAgents"]);
 });

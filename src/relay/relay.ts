@@ -1,6 +1,7 @@
 /** What every operation of the relay works with. Made by the wiring, passed to each room's functions. */
 import type { Clock } from "../base/clock.ts";
 import type { FailedLogins } from "../base/failed-logins.ts";
+import type { Holds } from "../base/holds.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { RelayStore } from "../store/store.ts";
@@ -29,6 +30,8 @@ export type Relay = {
   readonly refusals: Refusals;
   /** Slows down guesses at tokens. */
   readonly failedLogins: FailedLogins;
+  /** Slows down loops: refusals of requests over the rate. */
+  readonly rateHolds: Holds;
   /** Counts of the store, kept for a moment. */
   readonly counts: KeptCounts;
   /** Memory of this process. */

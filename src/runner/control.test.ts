@@ -1,7 +1,8 @@
 /** The control server's guards, over real sockets with every header as it is sent. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { guess, guessClock } from "../../test/fixtures/guesses.ts";
+import { guess, standingClock } from "../../test/fixtures/guesses.ts";
 import { realClock } from "../base/clock.ts";
+import { limits } from "../limits.ts";
 import { type ControlServer, controlPaths, startControl } from "./control.ts";
 
 const secret = "the-control-secret";
@@ -145,7 +146,7 @@ test("the port served before is served again", () => {
 });
 
 test("[P4.5] S5: guesses at the secret are slowed, its owner is not", async () => {
-  const clock = guessClock();
+  const clock = standingClock(limits.failedLoginDelayMs);
   const guessed = startControl({ port: 0, secret, sources, clock });
   const ask = async (authorization: string | undefined) => {
     const headers = authorization === undefined ? {} : { authorization };

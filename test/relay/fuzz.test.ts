@@ -23,7 +23,10 @@ let tokens: { operator: string; runner: string; agent: string };
 let known: { names: string[]; ids: string[] };
 
 beforeAll(async () => {
-  relay = await runningRelay({ requestRate: { perSecond: 1_000_000, burst: 1_000_000 } });
+  relay = await runningRelay({
+    requestRate: { perSecond: 1_000_000, burst: 1_000_000 },
+    failedLoginsMax: Number.MAX_SAFE_INTEGER,
+  });
   const limits = { burst: 1_000_000, perMinute: 1_000_000 };
   await relay.operator.setProfile({ name: "victim", limits });
   const { runnerToken, token } = await relay.enrol("victim");
