@@ -30,3 +30,10 @@ test("loopback is nothing else", async () => {
   expect(watch.tried()).toEqual([]);
   await server.stop(true);
 });
+
+test("what the proxy is asked for is seen, and refused", async () => {
+  const { status } = await fetch("http://relay.example.com/", { proxy: watch.proxy });
+  expect(status).toBe(403);
+  expect(watch.asked()).toEqual(["GET http://relay.example.com/"]);
+  expect(watch.tried()).toEqual([]);
+});

@@ -7,6 +7,10 @@ import { readFileSync } from "node:fs";
 export type NetworkWatch = {
   /** What was tried since the watch began: names, and `N addresses`. */
   tried(): string[];
+  /** A proxy on loopback that refuses everything: for a client that has no other switch against asking the world. */
+  readonly proxy: string;
+  /** What the proxy was asked for: methods and hosts or addresses, each once. */
+  asked(): string[];
   close(): void;
 };
 
@@ -24,12 +28,28 @@ export async function watchNetwork(): Promise<NetworkWatch> {
       },
     },
   });
+  const asked = new Set<string>();
+  const proxy = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      data(socket, bytes) {
+        asked.add(/^\S+ \S+/.exec(bytes.toString("latin1"))?.[0] ?? "something");
+        socket.end("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+      },
+    },
+  });
   return {
+    proxy: `http://127.0.0.1:${proxy.port}`,
+    asked: () => [...asked],
     tried() {
       const addresses = addressesTried() - before;
       return [...names, ...(addresses === 0 ? [] : [`${addresses} addresses`])];
     },
-    close: () => resolver.close(),
+    close() {
+      resolver.close();
+      proxy.stop(true);
+    },
   };
 }
 

@@ -10,7 +10,7 @@ import { startMessagesEndpoint } from "./messages-endpoint.ts";
 import type { ModelEndpoint, ModelRequest } from "./model-log.ts";
 import { makePerson, type Person } from "./person.ts";
 import { startResponsesEndpoint } from "./responses-endpoint.ts";
-import { openTerminal, type Terminal } from "./terminal.ts";
+import { codeAtPrompt, openTerminal, shellCommand, shellPrompt, type Terminal } from "./terminal.ts";
 
 export const clientNames = ["claude", "codex"] as const;
 export type ClientName = (typeof clientNames)[number];
@@ -37,7 +37,9 @@ export type Rig = {
   /** `agent-relay run … --headless`; resolves when the agent waits for messages. */
   headless(agent: string, client: ClientName, options?: RunOptions): Promise<Serving>;
   /** `agent-relay run` at a terminal; resolves when the relay knows that the agent is idle, or at once with `wait: false`. */
-  terminal(agent: string, client: ClientName, options?: RunOptions & { wait?: boolean }): Promise<Terminal>;
+  terminal(agent: string, client: ClientName, options?: TerminalOptions): Promise<Terminal>;
+  /** A person's shell at a terminal, at its prompt: for `terminal` with `at`. */
+  shell(name: string): Promise<Terminal>;
   /** The arguments of such a run. */
   command(agent: string, client: ClientName, options?: RunOptions): string[];
   /** `agent-relay send` as the operator. */
@@ -56,9 +58,16 @@ export type Rig = {
 
 export type RunOptions = { task?: string; args?: string[]; more?: string[] };
 
-/** Opens a rig; the relay runs. */
-export async function openRig(): Promise<Rig> {
+/** `at`: typed in that shell, instead of a terminal of its own. */
+export type TerminalOptions = RunOptions & { wait?: boolean; at?: Terminal };
+
+/**
+ * Opens a rig; the relay runs.
+ * @param env also in the person's environment
+ */
+export async function openRig({ env = {} }: { env?: Record<string, string> } = {}): Promise<Rig> {
   const { folder, models, person } = openMachine();
+  Object.assign(person.env, env);
   const terminals: Terminal[] = [];
   const world = openWorld();
   let relay = await world.up();
@@ -74,6 +83,11 @@ export async function openRig(): Promise<Rig> {
     const { stdout } = await world.cli(["agents", "--json", ...place]);
     return stateIn(stdout, agent);
   };
+  const open = (name: string, line: readonly string[], of: Record<string, string>) => {
+    const terminal = openTerminal({ folder, name, cwd: person.work, env: of, command: line });
+    terminals.push(terminal);
+    return terminal;
+  };
   const idle = (agent: string, otherwise: () => string) => untilIdle(agent, () => state(agent), otherwise);
   return {
     ...{ world, person, relayUrl, models, command, state },
@@ -83,26 +97,19 @@ export async function openRig(): Promise<Rig> {
       await idle(agent, () => `it said ${run.stderr().slice(-3_000)}`);
       return run;
     },
-    async terminal(agent, client, { args = [], wait = true } = {}) {
-      const own = [
-        "run",
-        client,
-        "--name",
-        agent,
-        "--relay",
-        relayUrl,
-        "--token-file",
-        tokenFile,
-        "--home",
-        world.home,
-      ];
-      const terminal = openTerminal({
-        ...{ folder, name: agent, cwd: person.work, env: person.env },
-        command: [program, ...own, ...(args.length === 0 ? [] : ["--", ...args])],
-      });
-      terminals.push(terminal);
+    async terminal(agent, client, { args = [], wait = true, at } = {}) {
+      const own = ["run", client, "--name", agent, "--relay", relayUrl, "--token-file", tokenFile];
+      const rest = ["--home", world.home, ...(args.length === 0 ? [] : ["--", ...args])];
+      const line = [program, ...own, ...rest];
+      const terminal = at ?? open(agent, line, person.env);
+      if (at !== undefined) await at.type(line.join(" "));
       if (wait) await idle(agent, () => `its screen is ${terminal.screen()}`);
       return terminal;
+    },
+    async shell(name) {
+      const shell = open(name, shellCommand, { ...person.env, PS1: shellPrompt });
+      await until("the shell has its prompt", () => codeAtPrompt(shell), 10_000);
+      return shell;
     },
     async send(to, text, ...more) {
       const { code, stderr } = await world.cli(["send", to, text, ...more, ...place]);

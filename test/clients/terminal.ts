@@ -3,13 +3,32 @@ import { join } from "node:path";
 
 export type Terminal = {
   screen(): string;
+  /** Types it, and Enter. */
   type(text: string): Promise<void>;
+  write(text: string): void;
   press(key: string): void;
   resize(columns: number, rows: number): void;
+  /** What a program may have changed of the terminal and is to put back, as one text. */
+  modes(): string;
   /** Process numbers of what runs in it. */
   pids(): number[];
   close(): void;
 };
+
+/** The line settings come from `stty`; other screen, mouse, cursor and keypad from the terminal itself. */
+const modeFormat =
+  "#{pane_tty} #{alternate_on} #{mouse_any_flag} #{cursor_flag} #{keypad_cursor_flag} #{keypad_flag}";
+
+/** A shell with job control; its prompt begins with the exit code of what ran last. */
+export const shellCommand = ["bash", "--norc", "--noprofile", "-i"] as const;
+export const shellPrompt = "[$?] $ ";
+
+/** The exit code at the shell's prompt; undefined while something runs in front of it. */
+export function codeAtPrompt(terminal: Pick<Terminal, "screen">): number | undefined {
+  const last = terminal.screen().trimEnd().split("\n").at(-1) ?? "";
+  const found = /^\[(\d+)\] \$$/.exec(last)?.[1];
+  return found === undefined ? undefined : Number(found);
+}
 
 /** Starts a command in a new terminal; when it ends, the screen stays and shows its exit code. */
 export function openTerminal(options: {
@@ -39,9 +58,14 @@ export function openTerminal(options: {
       await Bun.sleep(400);
       tmux("send-keys", "-t", "t", "Enter");
     },
+    write: (text) => void tmux("send-keys", "-t", "t", "-l", text),
     press: (key) => void tmux("send-keys", "-t", "t", key),
     resize: (columns, rows) =>
       void tmux("resize-window", "-t", "t", "-x", String(columns), "-y", String(rows)),
+    modes() {
+      const [tty = "", ...flags] = tmux("display-message", "-p", "-t", "t", modeFormat).trim().split(" ");
+      return [Bun.spawnSync(["stty", "-g", "-F", tty]).stdout.toString().trim(), ...flags].join(" ");
+    },
     pids: () => tmux("list-panes", "-F", "#{pane_pid}").split("\n").filter(Boolean).map(Number),
     close: () => void tmux("kill-server"),
   };
