@@ -4,11 +4,12 @@
  */
 import { join as joinPath, resolve } from "node:path";
 import { scrubbedEnvironment } from "./agent/environment.ts";
+import { giveText } from "./agent/give.ts";
 import { instructionsFor } from "./agent/instructions.ts";
 import type { LaunchMode, LaunchRequest, RelayFeatures, SessionFacts } from "./agent/launch.ts";
 import type { RestartPolicy } from "./agent/life.ts";
 import { providers } from "./agent/providers.ts";
-import type { Session } from "./agent/session.ts";
+import type { Injection, Session } from "./agent/session.ts";
 import type { SessionEvent } from "./agent/session-event.ts";
 import type { SessionStatus } from "./agent/status.ts";
 import { type AgentEnd, type Supervisor, supervise } from "./agent/supervisor.ts";
@@ -31,6 +32,7 @@ import {
   writeSessionFile,
 } from "./runner/session-file.ts";
 import { type PresenceReporter, presenceReporter } from "./runner/status.ts";
+import { keepTask, type TaskKeeper } from "./runner/task.ts";
 import type { Parts, RunnerOptions, SessionPart } from "./runner-parts.ts";
 import { uuidV7 } from "./wire/id.ts";
 import type { Message } from "./wire/message.ts";
@@ -61,6 +63,7 @@ type Joined = {
   owed: Owed;
   presence: PresenceReporter;
   insights: Insights;
+  task: TaskKeeper;
   /** As it is on disk. */
   file: SessionFile;
 };
@@ -108,8 +111,7 @@ export function startAgentSession(
   const { session, inbox } = joined;
   const supervisor = launch(joined, onChild);
   const closeWatch = watch(joined);
-  const { task } = parts.options;
-  if (task !== undefined) giveText(joined, task);
+  if (parts.options.headless === true) joined.task.begin();
   return {
     ended: supervisor.ended,
     message(message) {
@@ -122,7 +124,7 @@ export function startAgentSession(
       joined.receipts.retry();
       joined.presence.retry();
     },
-    tell: (text) => giveText(joined, text),
+    tell: (text) => void give(joined, { id: newId(), text }),
     hook: (report) => session.hook(report),
     view: () => joined.file,
     waiting: () => inbox.waiting,
@@ -140,7 +142,8 @@ export function startAgentSession(
 function join(parts: Parts, facts: SessionFacts): Joined {
   const { options, folder, relay, credential } = parts;
   const log = options.log.with({ part: "session" });
-  const saved = options.fresh === true ? undefined : conversationToResume(readSessionFile(folder), options);
+  const earlier = readSessionFile(folder);
+  const saved = options.fresh === true ? undefined : conversationToResume(earlier, options);
   const common = { clock: realClock, random: realRandom, log, limits };
   const listener: { joined?: Joined } = {};
   const session = providers[options.provider].openSession({
@@ -187,6 +190,16 @@ function join(parts: Parts, facts: SessionFacts): Joined {
       now: realClock.now,
       randomBytes: realRandom.bytes,
       log,
+    }),
+    task: keepTask({
+      task: options.task,
+      saved: saved !== undefined && options.headless === true ? earlier?.task : undefined,
+      newId,
+      give: (text) => give(joined, text),
+      changed(task) {
+        joined.file = { ...joined.file, task };
+        save(joined);
+      },
     }),
     file: {
       provider: options.provider,
@@ -276,6 +289,7 @@ function onEvent(joined: Joined, event: SessionEvent, status: SessionStatus): vo
   if (event.type === "conversation")
     joined.file = { ...joined.file, conversation: { id: event.id, transcript: event.transcript } };
   joined.file = { ...joined.file, ...viewOf(status) };
+  joined.task.onEvent(event);
   if (event.type === "conversation" || event.type === "turn-ended") save(joined);
 }
 
@@ -340,23 +354,10 @@ function watch(joined: Joined): () => void {
   };
 }
 
-/** A text that is no message, such as the person's task: nobody is told that it was read. Given once it can be. */
-function giveText({ session, parts }: Joined, text: string): void {
-  if (!session.canInject) return;
-  const id = uuidV7(realClock.now(), realRandom.bytes(10));
-  const give = async () => {
-    for (;;) {
-      const { state } = session.status;
-      if (state === "ended" || parts.closing.signal.aborted) return;
-      if (state !== "starting") {
-        const outcome = await session.inject({ id, text }, { urgent: false });
-        if (outcome.status !== "refused" || outcome.final) return;
-      }
-      await sleep(realClock, limits.deliveryBackoffBaseMs / 5, parts.closing.signal);
-    }
-  };
-  void give();
-}
+const give = ({ session, parts }: Joined, injection: Injection) =>
+  giveText(session, injection, { clock: realClock, limits, signal: parts.closing.signal });
+
+const newId = () => uuidV7(realClock.now(), realRandom.bytes(10));
 
 async function finish(joined: Joined, end: AgentEnd): Promise<void> {
   const { parts, session, inbox, ledger, receipts, presence, insights } = joined;

@@ -24,6 +24,10 @@ const sessionSchema = z.object({
   cwd: z.string(),
   conversation: z.object({ id: z.string(), transcript: z.string().optional() }).optional(),
   startedAt: z.iso.datetime(),
+  /** The task of a headless session, without its words. */
+  task: z
+    .object({ digest: z.string(), id: z.string(), stage: z.enum(["given", "taken", "done"]) })
+    .optional(),
   /** Set when the runner ended in order: then nothing is to go on. */
   endedAt: z.iso.datetime().optional(),
   cause: z.string().optional(),
