@@ -212,6 +212,8 @@ export const limits = {
   replyOverdueMs: hour,
   /** A creditor is told with its unread messages that a reply is overdue for this long; the list shows it longer. */
   overdueShownMs: day,
+  /** That a reply ended because its debtor was removed is told once, and again to a check so soon after: answers get lost. */
+  endedShownMs: minute,
   /** Obligations that one transaction takes a step further; writes wait for it meanwhile. */
   obligationStepsMax: 500,
   /** Obligations are looked after again this long after the store failed. */

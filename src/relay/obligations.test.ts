@@ -122,6 +122,27 @@ test("one who waits in vain is told so for a day, and sees it in the list for lo
   expect(listed.structuredContent).toMatchObject({ awaited: [{ messageId, state: "overdue" }] });
 });
 
+test("[P5.14] a reply that a removed agent owed is out of every list, and the one who waited is told so once", async () => {
+  await using relay = await runningRelay({ clock: standingClock() });
+  await relay.enrol("bob");
+  const { messageId } = await relay.operator.sendMessage({ to: "bob", body: "?", expectsReply: true });
+  relay.clock.skip(90 * minute);
+  await relay.operator.removeAgent({ agent: "bob" });
+  expect((await relay.operator.listObligations({})).obligations).toEqual([]);
+  const target = { url: relay.server.mcpUrl, secret: relay.operatorToken };
+  await using witness = await connectWitness(target, "modern");
+  const ask = async (name: string) =>
+    (await witness.client.callTool({ name, arguments: {} })).structuredContent;
+  expect(await ask("relay_outstanding")).toMatchObject({ awaited: [] });
+  const name = expect.stringMatching(/^bob \(removed /);
+  const told = { kind: "ended", messageId, with: name, text: reminderNotes.ended };
+  expect(await ask("relay_check_messages")).toMatchObject({ reminders: [told] });
+  relay.clock.skip(limits.endedShownMs);
+  expect(await ask("relay_check_messages")).toMatchObject({ reminders: [] });
+  const { entries } = await relay.operator.listAudit({ kind: "agent_removed" });
+  expect(entries).toMatchObject([{ subject: "bob", facts: { repliesEnded: 1 } }]);
+});
+
 test("both sides are hinted at by the feed when something happens about a reply", async () => {
   const clock = standingClock();
   await using relay = await runningRelay({ clock });

@@ -39,10 +39,13 @@ export async function outstandingOf(
   return { owed: few(owed), awaited: few(awaited), more };
 }
 
-/** What an agent is told with its unread messages: replies it was reminded of, and replies to it that are overdue. */
+/** What an agent is told with its unread messages: replies it was reminded of, and replies to it that are late or ended. */
 export async function remindersOf(relay: Relay, agentId: AgentId): Promise<Reminder[]> {
-  const { owed, awaited } = await relay.store.outstanding(agentId, limits.outstandingMax);
   const now = relay.clock.now();
+  const [{ owed, awaited }, ended] = await Promise.all([
+    relay.store.outstanding(agentId, limits.outstandingMax),
+    relay.store.tellEnded(agentId, now),
+  ]);
   const reminded = owed.filter((open) => stepAt(open, now).step >= 1);
   const lateMs = (open: OpenObligation) => now - overdueAt(open);
   // One who waits in vain is not told so for ever.
@@ -55,10 +58,12 @@ export async function remindersOf(relay: Relay, agentId: AgentId): Promise<Remin
     ...(open.dueAt === undefined ? {} : { replyBy: timeText(open.dueAt) }),
     text: reminderNotes[kind],
   });
-  return [...reminded.map((open) => of("owed", open)), ...late.map((open) => of("overdue", open))].slice(
-    0,
-    limits.remindersShownMax,
-  );
+  // What ended comes first: it is told only now.
+  return [
+    ...ended.map((open) => of("ended", open)),
+    ...reminded.map((open) => of("owed", open)),
+    ...late.map((open) => of("overdue", open)),
+  ].slice(0, limits.remindersShownMax);
 }
 
 const states: Record<0 | 1 | 2 | 3, ObligationState> = {

@@ -45,6 +45,7 @@ const verbs: { readonly [Name in VerbName]: true } = {
   stepObligations: true,
   outstanding: true,
   allOutstanding: true,
+  tellEnded: true,
   declineObligation: true,
   quarantine: true,
   release: true,

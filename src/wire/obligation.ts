@@ -20,8 +20,8 @@ export type Obligation = z.infer<typeof obligationSchema>;
 
 export const reminderSchema = z.object({
   kind: z
-    .enum(["owed", "overdue"])
-    .describe("owed: you owe the reply; overdue: you are owed it, and it is late"),
+    .enum(["owed", "overdue", "ended"])
+    .describe("owed: you owe the reply; overdue: you are owed it, and it is late; ended: it will not come"),
   messageId: z.uuid(),
   with: z.string().describe("The agent on the other side"),
   askedAt: z.iso.datetime(),
@@ -35,11 +35,17 @@ export type Reminder = z.infer<typeof reminderSchema>;
 export const reminderNotes: Record<Reminder["kind"], string> = {
   owed: "You owe this reply. Answer with relay_reply, or say no with relay_decline.",
   overdue: "This reply has not come in time. It is still owed; ask again or go on without it.",
+  ended: "This reply will not come: the agent that owed it was removed. Go on without it.",
+};
+
+const reminderHeads: Record<Reminder["kind"], string> = {
+  owed: "reply owed to",
+  overdue: "reply overdue from",
+  ended: "no reply from",
 };
 
 /** The line of a reminder for a model: facts that the relay knows, nothing that others wrote. */
 export function reminderText({ kind, messageId, with: other, askedAt, replyBy, text }: Reminder): string {
-  const who = kind === "owed" ? `reply owed to ${other}` : `reply overdue from ${other}`;
   const by = replyBy === undefined ? [] : [`wanted by ${replyBy}`];
-  return `[${[who, `message ${messageId}`, `asked at ${askedAt}`, ...by].join(" · ")}] ${text}`;
+  return `[${[`${reminderHeads[kind]} ${other}`, `message ${messageId}`, `asked at ${askedAt}`, ...by].join(" · ")}] ${text}`;
 }

@@ -56,20 +56,39 @@ export const obligationPromises: Promises = {
     expect(await world.apply(bob, world.reply(question, "once more"))).not.toHaveProperty("obligations");
   },
 
-  "when an agent is removed nobody waits for what it was owed, and those it owes hear at once": async (
+  "when an agent is removed nothing is owed to it or by it any more, and who waited for it is told so once":
+    async (world) => {
+      const { ada, bob, question } = await asked(world);
+      const back = world.write({ to: "ada", body: "what for?", expectsReply: true });
+      await world.apply(bob, back);
+      await world.store.stepObligations(at(90));
+      const ended = { count: 1, creditors: [ada.id] };
+      expect(await world.store.tellEnded(ada.id, at(90))).toEqual([]);
+      expect(await world.store.removeAgent("bob", at(91))).toMatchObject({ ended });
+      expect(await world.store.outstanding(ada.id, 10)).toEqual({ owed: [], awaited: [] });
+      expect(await world.store.allOutstanding(10)).toEqual([]);
+      expect(await world.store.stepObligations(at(92))).toEqual({ moves: [], nextAt: undefined });
+      const told = [{ messageId: question, creditorName: "ada", debtorId: bob.id }];
+      const store = await world.reopen();
+      expect(await store.tellEnded(ada.id, at(500))).toMatchObject(told);
+      expect(await store.tellEnded(ada.id, at(500) + limits.endedShownMs - 1)).toMatchObject(told);
+      expect(await store.tellEnded(ada.id, at(500) + limits.endedShownMs)).toEqual([]);
+    },
+
+  "an agent that owes nothing ends nothing, and of what it did and might not do nothing is kept": async (
     world,
   ) => {
-    const { ada, bob, question } = await asked(world);
-    const back = world.write({ to: "ada", body: "what for?", expectsReply: true });
-    await world.apply(bob, back);
-    await world.store.removeAgent("bob", at(1));
-    expect(await world.store.outstanding(ada.id, 10)).toMatchObject({
-      owed: [],
-      awaited: [{ messageId: question, dueAt: at(1) }],
-    });
-    expect((await world.store.stepObligations(at(1))).moves).toMatchObject([
-      { messageId: question, creditorId: ada.id, step: 3 },
-    ]);
+    const [ada, bob] = [await world.agent("ada"), await world.agent("bob")];
+    await world.store.quarantine(bob.id, "wild", start);
+    await world.store.reportPresence(bob.id, "busy", start);
+    await world.store.reportPresence(ada.id, "idle", start);
+    await world.apply(ada, world.write({ to: "bob", body: "never read" }));
+    const before = await world.store.counts();
+    expect(await world.store.removeAgent("bob", at(1))).toMatchObject({ ended: { count: 0, creditors: [] } });
+    expect(await world.store.quarantines()).toEqual([]);
+    expect((await world.store.presences()).map(({ agentId }) => agentId)).toEqual([ada.id]);
+    const { agents, unread } = await world.store.counts();
+    expect([before.agents - agents, before.unread - unread]).toEqual([1, 1]);
   },
 
   "both sides see what is owed, oldest first, until it ends": async (world) => {

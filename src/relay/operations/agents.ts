@@ -15,11 +15,15 @@ export const listAgents: Operation<"listAgents"> = async (relay) => {
 export const removeAgent: Operation<"removeAgent"> = async (relay, { agent: name }, by) => {
   const removed = await relay.store.removeAgent(name, relay.clock.now());
   if (removed === undefined) throw noAgent(`Remove agent '${name}'`);
-  // Whoever waits for a reply of it hears now that there will be none.
-  relay.obligations.opened(relay.clock.now());
+  // Whoever waits for a reply of it hears that there will be none.
+  for (const creditor of removed.ended.creditors) relay.hub.hint(creditor, "obligations");
   revoked(relay, removed.revoked);
   relay.hub.agentsChanged();
-  const facts = { agentId: removed.agent.id, revoked: removed.revoked.length };
+  const facts = {
+    agentId: removed.agent.id,
+    revoked: removed.revoked.length,
+    repliesEnded: removed.ended.count,
+  };
   await relay.audit({ kind: "agent_removed", by: known(by), subject: name, facts });
   return agentView(relay, { ...removed.agent, lease: undefined });
 };

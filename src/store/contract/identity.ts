@@ -1,6 +1,8 @@
 /** Agents, their leases, tokens and profiles in the relay's memory. The rules of all verbs are in store.ts. */
+
 import type { AgentId, TokenId } from "../../wire/id.ts";
 import type { PrincipalKind, Profile, Scope } from "../../wire/scope.ts";
+import type { EndedObligations } from "./obligations.ts";
 
 /** The right of one runner to run an agent: to read its feed and to make its live calls. */
 export type Lease = {
@@ -172,8 +174,14 @@ export interface IdentityVerbs {
    * token hash again is answered as before. The operator's name is never given away.
    */
   enrol(enrolment: Enrolment, now: number): Promise<EnrolmentResult>;
-  /** Frees the name and revokes every token of the agent; undefined when there is no agent of that name. */
-  removeAgent(name: string, now: number): Promise<{ agent: Agent; revoked: TokenId[] } | undefined>;
+  /**
+   * Frees the name, revokes every token of the agent, takes it out of its channels and ends what it owes and is owed;
+   * undefined when there is no agent of that name.
+   */
+  removeAgent(
+    name: string,
+    now: number,
+  ): Promise<{ agent: Agent; revoked: TokenId[]; ended: EndedObligations } | undefined>;
   agentByName(name: string): Promise<Agent | undefined>;
   /** Also one that was removed. */
   agentById(id: AgentId): Promise<Agent | undefined>;

@@ -28,6 +28,9 @@ export type OpenObligation = ObligationParties & {
 /** What one agent owes and is owed, oldest first, at most as many of each as were asked for. */
 export type Outstanding = { owed: OpenObligation[]; awaited: OpenObligation[] };
 
+/** Replies that ended because their debtor was removed: how many, and who waited for them. */
+export type EndedObligations = { count: number; creditors: readonly AgentId[] };
+
 /** An obligation that came to its next step now. */
 export type ObligationMove = ObligationParties & { step: ObligationStep };
 
@@ -61,6 +64,11 @@ export interface ObligationVerbs {
   stepObligations(now: number): Promise<{ moves: ObligationMove[]; nextAt: number | undefined }>;
   /** What this agent owes and is owed. */
   outstanding(agentId: AgentId, limit: number): Promise<Outstanding>;
+  /**
+   * Replies that will not come because their debtor was removed, for the one who waited, a bounded number: each is given
+   * once, and again within `limits.endedShownMs` of that.
+   */
+  tellEnded(creditorId: AgentId, now: number): Promise<OpenObligation[]>;
   /** Everything that is owed by anybody, oldest first. */
   allOutstanding(limit: number): Promise<OpenObligation[]>;
   /**

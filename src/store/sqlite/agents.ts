@@ -100,6 +100,10 @@ export function agentVerbs(database: Database, tokens: TokenVerbs) {
   }
 
   const endObligations = obligationEnder(database);
+  // What it did last and what it may not do: of an agent that is there.
+  const forgotten = ["brakes", "presence"].map((table) =>
+    database.prepare(`DELETE FROM ${table} WHERE agent_id = ?1`),
+  );
 
   return {
     createOperator,
@@ -112,9 +116,10 @@ export function agentVerbs(database: Database, tokens: TokenVerbs) {
       if (agent === undefined || agent.kind === "operator") return undefined;
       const revoked = ofAgent.all(agent.id).flatMap(({ id }) => tokens.revoke(id, now));
       for (const { channel } of memberOf.all(agent.id)) endEmpty.run(channel);
-      endObligations(agent.id, now);
+      const ended = endObligations(agent.id, now);
+      for (const statement of forgotten) statement.run(agent.id);
       remove.run(agent.id, now);
-      return { agent, revoked };
+      return { agent, revoked, ended };
     },
     assignProfile(name: string, profile: string) {
       const agent = agentByName(name);

@@ -6,6 +6,7 @@ import { type ObligationStep, stepAt } from "../../wire/obligation-steps.ts";
 import type { NewMessage, Recipient } from "../rules.ts";
 import type {
   DeclineResult,
+  EndedObligations,
   ObligationChange,
   ObligationMove,
   OpenObligation,
@@ -56,18 +57,20 @@ export function obligationWriter(database: Database) {
 
 /**
  * A function that does what follows from the removal of an agent: nobody waits for what it was owed, and what it owes
- * is due now, so that those who wait hear of it.
+ * ends. It gives back whom to tell, each once; the names are those of before.
  */
-export function obligationEnder(database: Database): (removed: AgentId, now: number) => void {
+export function obligationEnder(database: Database): (removed: AgentId, now: number) => EndedObligations {
   const forget = database.prepare<unknown, [string]>(
     "DELETE FROM obligations WHERE creditor_id = ?1 AND closed_at IS NULL",
   );
-  const hasten = database.prepare<unknown, [string, number]>(
-    "UPDATE obligations SET due_at = ?2, next_at = ?2 WHERE debtor_id = ?1 AND closed_at IS NULL AND step < 3",
+  const end = database.prepare<{ creditorId: AgentId }, [string, number]>(
+    `UPDATE obligations SET closed_at = ?2, next_at = NULL
+     WHERE debtor_id = ?1 AND closed_at IS NULL RETURNING creditor_id AS creditorId`,
   );
   return (removed, now) => {
     forget.run(removed);
-    hasten.run(removed, now);
+    const ended = end.all(removed, now).map(({ creditorId }) => creditorId);
+    return { count: ended.length, creditors: [...new Set(ended)] };
   };
 }
 
@@ -111,6 +114,14 @@ function listVerbs(database: Database) {
     );
   const owed = list("o.debtor_id");
   const awaited = list("o.creditor_id");
+  const ended = database.prepare<OpenRow, [string, number, number]>(
+    `SELECT ${shown} FROM obligations o ${names} CROSS JOIN messages m ON m.id = o.message_id
+     WHERE o.creditor_id = ?1 AND o.closed_at IS NOT NULL AND o.closed_by IS NULL
+       AND (o.told_at IS NULL OR o.told_at > ?2) ORDER BY o.opened_at LIMIT ?3`,
+  );
+  const told = database.prepare<unknown, [string, string, number]>(
+    "UPDATE obligations SET told_at = ?3 WHERE message_id = ?1 AND debtor_id = ?2 AND told_at IS NULL",
+  );
   const all = database.prepare<OpenRow, [number]>(
     `SELECT ${shown} FROM obligations o ${names} CROSS JOIN messages m ON m.id = o.message_id
      WHERE o.closed_at IS NULL ORDER BY o.opened_at LIMIT ?1`,
@@ -120,6 +131,11 @@ function listVerbs(database: Database) {
       owed: owed.all(limit, agentId).map(openOf),
       awaited: awaited.all(limit, agentId).map(openOf),
     }),
+    tellEnded(creditorId: AgentId, now: number): OpenObligation[] {
+      const rows = ended.all(creditorId, now - limits.endedShownMs, limits.remindersShownMax);
+      for (const { messageId, debtorId } of rows) told.run(messageId, debtorId, now);
+      return rows.map(openOf);
+    },
     allOutstanding: (limit: number): OpenObligation[] => all.all(limit).map(openOf),
   };
 }

@@ -1,4 +1,4 @@
--- Written by tools/schema-dump.ts: do not edit. Schema version 6.
+-- Written by tools/schema-dump.ts: do not edit. Schema version 7.
 
 CREATE TABLE agents (
   id TEXT PRIMARY KEY,
@@ -108,15 +108,23 @@ CREATE TABLE messages (
   created_at INTEGER NOT NULL
 , trace TEXT) STRICT;
 
-CREATE TABLE obligations (
+CREATE TABLE "obligations" (
   message_id TEXT NOT NULL REFERENCES messages (id),
   debtor_id TEXT NOT NULL REFERENCES agents (id),
   creditor_id TEXT NOT NULL REFERENCES agents (id),
   opened_at INTEGER NOT NULL,
+  -- When the sender wants the reply; how far it has come (0 opened, 1 and 2 reminded, 3 overdue) and when the next step comes.
+  due_at INTEGER,
+  step INTEGER NOT NULL DEFAULT 0 CHECK (step BETWEEN 0 AND 3),
+  next_at INTEGER,
+  -- The reply that closed it, and whether it declined; without one the debtor was removed.
   closed_at INTEGER,
-  closed_by TEXT REFERENCES messages (id), due_at INTEGER, step INTEGER NOT NULL DEFAULT 0 CHECK (step BETWEEN 0 AND 3), next_at INTEGER, declined INTEGER NOT NULL DEFAULT 0 CHECK (declined IN (0, 1)),
+  closed_by TEXT REFERENCES messages (id),
+  declined INTEGER NOT NULL DEFAULT 0 CHECK (declined IN (0, 1)),
+  -- When its creditor was first told that the debtor was removed.
+  told_at INTEGER,
   PRIMARY KEY (message_id, debtor_id),
-  CHECK ((closed_at IS NULL) = (closed_by IS NULL))
+  CHECK (closed_by IS NULL OR closed_at IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE outcomes (
@@ -204,6 +212,8 @@ CREATE INDEX obligations_awaited ON obligations (creditor_id, opened_at) WHERE c
 CREATE INDEX obligations_by_age ON obligations (opened_at) WHERE closed_at IS NULL;
 
 CREATE INDEX obligations_closed_by ON obligations (closed_by) WHERE closed_by IS NOT NULL;
+
+CREATE INDEX obligations_ended ON obligations (creditor_id, opened_at) WHERE closed_at IS NOT NULL AND closed_by IS NULL;
 
 CREATE INDEX obligations_next ON obligations (next_at) WHERE closed_at IS NULL AND next_at IS NOT NULL;
 

@@ -30,8 +30,8 @@ export function readIdentity(
 /** The verbs that look at the whole. Every call belongs inside a transaction. */
 export function upkeepVerbs(database: Database) {
   const counted = database.prepare<StoreCounts, []>(
-    `SELECT (SELECT count(*) FROM agents) AS agents, (SELECT count(*) FROM messages) AS messages,
-       (SELECT coalesce(sum(newest_seq - acknowledged_seq), 0) FROM agents) AS unread,
+    `SELECT (SELECT count(*) FROM agents WHERE removed_at IS NULL) AS agents, (SELECT count(*) FROM messages) AS messages,
+       (SELECT coalesce(sum(newest_seq - acknowledged_seq), 0) FROM agents WHERE removed_at IS NULL) AS unread,
        (SELECT count(*) FROM obligations WHERE closed_at IS NULL) AS obligationsOpen`,
   );
   const forgetOutcomes = database.prepare(
