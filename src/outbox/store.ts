@@ -236,7 +236,7 @@ export class OutboxStore {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
     const [changes, seenRecords, seenNotices] = [this.#changes, this.#seenRecords, this.#seenNotices];
-    if (changes.size + seenRecords.size + seenNotices.size === 0) return this.#lastSave;
+    if (this.#waits === 0) return this.#lastSave;
     if (this.#failed !== undefined) return Promise.reject(this.#failed);
     this.#changes = new Map();
     this.#seenRecords = new Set();
@@ -276,6 +276,11 @@ export class OutboxStore {
     await this.#worker.close();
   }
 
+  /** How much waits for the next commit. */
+  get #waits(): number {
+    return this.#changes.size + this.#seenRecords.size + this.#seenNotices.size;
+  }
+
   #told({ notices }: { notices: NoticeRow[] }): void {
     if (notices.length > 0) this.#options.onNotices(notices);
   }
@@ -296,7 +301,7 @@ export class OutboxStore {
     name: Name,
     argument: Parameters<OutboxMethods[Name]>[0],
   ): Promise<Awaited<ReturnType<OutboxMethods[Name]>>> {
-    this.save().catch(() => {});
+    if (this.#waits > 0) this.save().catch(() => {});
     if (this.#failed !== undefined) throw this.#failed;
     try {
       return await this.#worker.call(name, argument);

@@ -3,6 +3,7 @@
  * port that looks like a Worker. Commits take time, fail, or are cut off by the death of the process.
  */
 import { cpSync, existsSync, rmSync } from "node:fs";
+import { realDisk } from "../../src/outbox/disk.ts";
 import { Engine } from "../../src/outbox/engine.ts";
 import {
   diskFailedName,
@@ -28,7 +29,7 @@ export type DiskFaults = {
 type Method = keyof OutboxMethods;
 type Call = { id: number; method: Method; argument: unknown };
 type Reply = { id: number; value?: unknown; error?: { name: string; message: string } };
-type Listener = (event: { data: Reply[] }) => void;
+type Listener = (event: { data: string }) => void;
 
 /** A call that ran, with the means to do more in its transaction. */
 export type Answered = { method: Method; argument: unknown; value: unknown; methods: OutboxMethods };
@@ -70,7 +71,7 @@ class DiskError extends Error {
 /** Stands in for the Worker of one outbox. */
 export class SimWorker {
   readonly #parts: WorkerParts;
-  readonly #engine = new Engine();
+  readonly #engine: Engine;
   #queue: Call[] = [];
   #listener: Listener | undefined;
   #scheduled = false;
@@ -82,15 +83,17 @@ export class SimWorker {
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
+    this.#engine = new Engine(realDisk, parts.clock);
   }
 
   addEventListener(type: string, listener: Listener): void {
     if (type === "message") this.#listener = listener;
   }
 
-  postMessage(call: Call): void {
+  /** A bundle of calls, as `workerClient` sends it. */
+  postMessage(bundle: string): void {
     if (this.#ended) return;
-    this.#queue.push(structuredClone(call));
+    this.#queue.push(...(JSON.parse(bundle) as Call[]));
     if (this.#scheduled) return;
     this.#scheduled = true;
     const { clock, chance, faults } = this.#parts;
@@ -150,7 +153,7 @@ export class SimWorker {
     const at = Math.max(this.#answeredAt, clock.monotonic() + chance.between(0.01, 0.5));
     this.#answeredAt = at;
     clock.after(at - clock.monotonic(), () => {
-      if (!this.#ended) this.#listener?.({ data: structuredClone(replies) });
+      if (!this.#ended) this.#listener?.({ data: JSON.stringify(replies) });
     });
   }
 
