@@ -29,6 +29,8 @@ export type UpstreamProxyOptions = {
   home: string;
   /** MCP endpoint of the server. */
   upstreamUrl: string;
+  /** Authorities (PEM) that replace the system's when it is an https address. */
+  ca?: string | undefined;
   policy: Policy;
   /** 0 = the port served before, else any. */
   port: number;
@@ -110,7 +112,12 @@ function upstreamOf(options: UpstreamProxyOptions, onToken: () => void): Upstrea
   const url = new URL(options.upstreamUrl);
   let token = options.readToken?.();
   return {
-    client: createHttpClient({ origin: url.origin, clock: realClock, limits: boundsOf(options) }),
+    client: createHttpClient({
+      origin: url.origin,
+      clock: realClock,
+      limits: boundsOf(options),
+      ...(options.ca === undefined ? {} : { tls: { ca: options.ca } }),
+    }),
     path: `${url.pathname}${url.search}`,
     credential: () => token,
     async refresh() {

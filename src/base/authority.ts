@@ -1,6 +1,6 @@
 /**
- * Whom TLS connections to a relay trust: the system's authorities, or the ones in the home. Only the user's own home
- * can name an authority, never a repository or an agent.
+ * Whom TLS connections trust: the system's authorities, or those of a file. For a relay only the user's own home can
+ * name it, for another server an argument can; never a repository or an agent.
  */
 import { lstatSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +14,14 @@ export const authorityFile = "ca.pem";
  * @throws UnsafePathError when others may write the file
  */
 export function authorityOf(home: string): string | undefined {
-  const path = join(home, authorityFile);
+  return authorityFrom(join(home, authorityFile));
+}
+
+/**
+ * The authorities (PEM) of a file, or undefined when there is none.
+ * @throws UnsafePathError when others may write the file
+ */
+export function authorityFrom(path: string): string | undefined {
   try {
     const stat = lstatSync(path);
     if (!stat.isFile() || (stat.mode & 0o022) !== 0) {

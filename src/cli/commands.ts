@@ -101,6 +101,10 @@ function addRunning(program: Command, version: string, setExit: SetExit): void {
     .command("proxy")
     .description("put the same resilient endpoint in front of any Streamable-HTTP MCP server")
     .requiredOption("--upstream <url>", "MCP endpoint of the server")
+    .option(
+      "--upstream-ca <file>",
+      "certificates (PEM) that the server's must be signed by, not the system's",
+    )
     .option("--token-file <file>", "file with the bearer token for the server")
     .option("--policy <file>", "JSON policy: what may be buffered, what is shown when")
     .addOption(port(0, "port to listen on; 0 = the one used before, else any"))

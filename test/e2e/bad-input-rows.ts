@@ -210,6 +210,21 @@ export const addresses: Row[] = [
   },
 ];
 
+export const authorities: Row[] = [
+  {
+    what: "an authority that is not there",
+    args: (place, home) => proxy(home, "--upstream-ca", place.file("none.pem")),
+    code: 2,
+    says: (place) => `Read --upstream-ca: there is no ${place.file("none.pem")}`,
+  },
+  {
+    what: "an authority that is no certificate",
+    args: (place, home) => proxy(home, "--upstream-ca", place.file("text")),
+    code: 2,
+    says: (place) => `Read --upstream-ca ${place.file("text")}: it holds no certificate in PEM`,
+  },
+];
+
 export const policies: Row[] = [
   {
     what: "a policy that is not there",

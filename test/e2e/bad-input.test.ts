@@ -10,6 +10,7 @@ import { tokenText } from "../../src/wire/token.ts";
 import { needs } from "../needs.ts";
 import {
   addresses,
+  authorities,
   type Place,
   policies,
   proxy,
@@ -96,7 +97,7 @@ describe("C: [C.4] is refused in one line, with nothing written:", () => {
   test.each(usage)("$what", async (row) => {
     expectRefused(await refuse(row), { code: row.code, says: row.says(at) });
   });
-  test.each(policies)("$what", async (row) => {
+  test.each([...authorities, ...policies])("$what", async (row) => {
     expectRefused(await refuse(row), { code: row.code, says: row.says(at) });
   });
 });

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { testPem } from "../../src/base/http/scripted-server.ts";
 import { type ScriptedUpstream, scriptedUpstream } from "../fixtures/upstreams/scripted.ts";
 import { connect, openWorld, until, type World } from "./kit.ts";
 
@@ -96,6 +97,31 @@ test("P4: [P4.3] the server gets its own token, read again when it was replaced,
   expect(JSON.stringify(upstream.seen.map(({ headers }) => [...headers]))).not.toContain(secret);
   await client.close();
 });
+
+test("S21: a server with a certificate of one's own is reached with the authority that is named, and not without", async () => {
+  const pem = (name: string) => join(world.folder, name);
+  for (const name of ["right.pem", "right.key", "ca.pem"] as const)
+    writeFileSync(pem(name), testPem(name), { mode: 0o600 });
+  const relay = await world.up("--tls-cert", pem("right.pem"), "--tls-key", pem("right.key"));
+  const token = join(world.home, "operator.token");
+  const front = async (...more: string[]) => {
+    const args = ["proxy", "--upstream", `${relay.url}/api/mcp`, "HOME", "--json", "--token-file", token];
+    const serving = world.start([...args, ...more]);
+    const { url, secretFile } = await serving.ready();
+    const client = await connect(url, readFileSync(secretFile, "utf8").trim(), "modern");
+    const names = async () => (await client.listTools()).tools.map(({ name }) => name);
+    const end = () => client.close().then(() => serving.stop());
+    return { names, end };
+  };
+  const stranger = await front();
+  expect(await stranger.names()).toEqual([]);
+  expect(await stranger.end()).toBe(0);
+  const friend = await front("--upstream-ca", pem("ca.pem"));
+  expect(
+    await until("its tools", async () => (await friend.names()).find((name) => name === "relay_reply")),
+  ).toBe("relay_reply");
+  expect(await friend.end()).toBe(0);
+}, 60_000);
 
 test("P2: with a policy a write made while the server is down is queued, and reaches it once under its key", async () => {
   const policy = join(world.folder, "policy.json");

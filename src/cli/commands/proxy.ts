@@ -1,5 +1,6 @@
 /** `agent-relay proxy`: the endpoint in front of any MCP server, in the foreground. */
 import { readFileSync } from "node:fs";
+import { authorityFrom } from "../../base/authority.ts";
 import { openPolicy, type Policy, PolicyError, parsePolicyText, startUpstreamProxy } from "../../upstream.ts";
 import { parseUrl, readTokenFile } from "../context.ts";
 import { CliError, type Printer } from "../print.ts";
@@ -7,6 +8,7 @@ import { stderrLog, untilStopped } from "../process.ts";
 
 export type ProxyOptions = {
   upstream: string;
+  upstreamCa?: string;
   tokenFile?: string;
   policy?: string;
   port: number;
@@ -17,11 +19,12 @@ export type ProxyOptions = {
 
 /** Serves until SIGINT or SIGTERM. */
 export async function proxy(options: ProxyOptions, print: Printer): Promise<void> {
-  const { tokenFile } = options;
+  const { tokenFile, upstreamCa } = options;
   const stopped = untilStopped();
   const served = await startUpstreamProxy({
     home: options.home,
     upstreamUrl: parseUrl("--upstream", options.upstream),
+    ca: upstreamCa === undefined ? undefined : readAuthority(upstreamCa),
     policy: options.policy === undefined ? openPolicy : readPolicy(options.policy),
     port: options.port,
     version: options.version,
@@ -36,6 +39,13 @@ export async function proxy(options: ProxyOptions, print: Printer): Promise<void
   const { left, folder } = await served.close();
   if (left > 0)
     process.stderr.write(`agent-relay: ${left} writes wait in ${folder}; the next start delivers them\n`);
+}
+
+function readAuthority(path: string): string {
+  const text = authorityFrom(path);
+  if (text === undefined) throw new CliError("usage", `Read --upstream-ca: there is no ${path}`);
+  if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
+  throw new CliError("usage", `Read --upstream-ca ${path}: it holds no certificate in PEM`);
 }
 
 function readPolicy(path: string): Policy {
