@@ -1,6 +1,6 @@
 /** The Messages API on loopback, as far as Claude Code uses it, answered by the scripted model. */
 import { bareName, type Item, type Move, nextMove } from "./brain.ts";
-import { apiError, eventStream, type ModelEndpoint, modelLog } from "./model-log.ts";
+import { apiError, eventStream, holdAnswers, type ModelEndpoint, modelLog } from "./model-log.ts";
 
 type Block = {
   type: string;
@@ -19,6 +19,7 @@ type Body = {
 /** Serves on a free port of 127.0.0.1. */
 export function startMessagesEndpoint(file?: string): ModelEndpoint {
   const log = modelLog(file);
+  const held = holdAnswers();
   let silent = false;
   let count = 0;
   const server = Bun.serve({
@@ -39,6 +40,7 @@ export function startMessagesEndpoint(file?: string): ModelEndpoint {
       const move = nextMove(items);
       log.add({ at: Date.now(), path: pathname, raw, items, tools, move });
       if (move.pauseMs > 0) await Bun.sleep(move.pauseMs);
+      await held.before(move);
       return answer(body, named(move, tools), ++count);
     },
   });
@@ -48,6 +50,7 @@ export function startMessagesEndpoint(file?: string): ModelEndpoint {
     answering(on) {
       silent = !on;
     },
+    hold: held.hold,
     close: () => server.stop(true),
   };
 }

@@ -22,8 +22,41 @@ export type ModelEndpoint = {
   readonly requests: readonly ModelRequest[];
   /** Whether it answers, or refuses every request as a model that is overloaded does. */
   answering(on: boolean): void;
+  /** The answer with these words in its move, such as a tool's argument, is held back until it is let go. */
+  hold(words: string): Held;
   close(): Promise<void>;
 };
+
+/** An answer of the model that is held back. */
+export type Held = {
+  /** The request that it answers has come. */
+  reached(): boolean;
+  go(): void;
+};
+
+/** Holds answers back, for a test that has to do something at that point of a conversation. */
+export function holdAnswers(): { hold(words: string): Held; before(move: Move): Promise<void> } {
+  let waiting: { words: string; reached: boolean; gone: PromiseWithResolvers<void> }[] = [];
+  return {
+    hold(words) {
+      const one = { words, reached: false, gone: Promise.withResolvers<void>() };
+      waiting.push(one);
+      return {
+        reached: () => one.reached,
+        go() {
+          waiting = waiting.filter((other) => other !== one);
+          one.gone.resolve();
+        },
+      };
+    },
+    async before(move) {
+      const one = waiting.find(({ words }) => JSON.stringify(move).includes(words));
+      if (one === undefined) return;
+      one.reached = true;
+      await one.gone.promise;
+    },
+  };
+}
 
 /** The requests, in memory and as JSON lines in a file when one is named. */
 export function modelLog(file: string | undefined): {

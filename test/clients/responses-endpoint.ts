@@ -1,6 +1,6 @@
 /** The Responses API on loopback, as far as Codex uses it, answered by the scripted model. */
 import { bareName, type Item, type Move, nextMove } from "./brain.ts";
-import { apiError, eventStream, type ModelEndpoint, modelLog } from "./model-log.ts";
+import { apiError, eventStream, holdAnswers, type ModelEndpoint, modelLog } from "./model-log.ts";
 
 type Part = { type?: string; text?: string };
 type Entry = {
@@ -20,6 +20,7 @@ type Offered = { namespace: string | undefined; name: string };
 /** Serves on a free port of 127.0.0.1. */
 export function startResponsesEndpoint(file?: string): ModelEndpoint {
   const log = modelLog(file);
+  const held = holdAnswers();
   let silent = false;
   let count = 0;
   const server = Bun.serve({
@@ -40,6 +41,7 @@ export function startResponsesEndpoint(file?: string): ModelEndpoint {
       const aside = tools.length === 0;
       if (!aside) log.add({ at: Date.now(), path: pathname, raw, items, tools: names, move });
       if (!aside && move.pauseMs > 0) await Bun.sleep(move.pauseMs);
+      if (!aside) await held.before(move);
       return answer(aside ? { kind: "say", text: "aside", pauseMs: 0 } : move, tools, ++count);
     },
   });
@@ -49,6 +51,7 @@ export function startResponsesEndpoint(file?: string): ModelEndpoint {
     answering(on) {
       silent = !on;
     },
+    hold: held.hold,
     close: () => server.stop(true),
   };
 }
