@@ -36,6 +36,7 @@ import { type AgentSession, launchRequest, startAgentSession } from "./runner-se
 import { type FeedState, followFeed } from "./sdk/feed.ts";
 import { mcpPath } from "./wire/api.ts";
 import { RelayError } from "./wire/error.ts";
+import { defaultProfile } from "./wire/scope.ts";
 
 export { providerNames } from "./agent/provider.ts";
 export { isProviderName } from "./agent/providers.ts";
@@ -89,6 +90,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     const saved = loadEndpointFile(folder, "proxy", realRandom);
     parts.endpoint = await openEndpoint(parts, saved);
     control = openControl(parts);
+    await checkProfile(parts);
     const session = await sessionFacts(parts, saved.secret);
     const info = infoOf(parts, session, control);
     writeInfoFile(folder, info);
@@ -153,6 +155,21 @@ async function sessionFacts(parts: Parts, secret: string): Promise<SessionFacts>
     },
     workspaceMode: "shared",
   };
+}
+
+/** Refuses another profile than the agent has: the person may have wanted it to be allowed less. */
+async function checkProfile({ options, tokens, credentials }: Parts): Promise<void> {
+  const { agentName, profile: wanted } = options;
+  const held = () => tokens.facts()?.profile ?? credentials.current().profile ?? defaultProfile.name;
+  if (wanted === undefined || held() === wanted) return;
+  // It may have been changed while the agent did not run.
+  await Promise.race([tokens.refresh(), sleep(realClock, limits.knownRelayWaitMs)]);
+  if (held() === wanted) return;
+  throw new RelayError(
+    "bad_request",
+    `Run ${agentName} with profile '${wanted}': the agent has profile '${held()}'; leave --profile out, ` +
+      `or change it with 'agent-relay agents profile ${agentName} ${wanted}'`,
+  );
 }
 
 /** Facts of no session: enough to see whether the agent's program can be started at all. */

@@ -37,8 +37,9 @@ export function openTerminal(options: {
   command: readonly string[];
   cwd: string;
   env: Readonly<Record<string, string>>;
+  size?: { columns: number; rows: number };
 }): Terminal {
-  const { folder, name, command, cwd, env } = options;
+  const { folder, name, command, cwd, env, size = { columns: 140, rows: 45 } } = options;
   const socket = join(folder, `tmux-${name}`);
   const tmux = (...args: string[]) => {
     const done = Bun.spawnSync(["tmux", "-S", socket, ...args], { env: { ...env }, stdin: "ignore" });
@@ -47,7 +48,7 @@ export function openTerminal(options: {
   const setting = Object.entries(env).map(([key, value]) => `${key}=${value}`);
   const shell = '"$@"; echo "ended with $?"; exec sleep 600';
   tmux(
-    ...["new-session", "-d", "-s", "t", "-x", "140", "-y", "45", "-c", cwd],
+    ...["new-session", "-d", "-s", "t", "-c", cwd, "-x", String(size.columns), "-y", String(size.rows)],
     ...["env", "-i", ...setting, "sh", "-c", shell, "sh", ...command],
   );
   return {

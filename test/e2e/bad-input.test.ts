@@ -116,7 +116,7 @@ describe("C: [C.5] is named as in use:", () => {
     });
     expect([code, stdout]).toEqual([1, ""]);
     expect(stderr).toMatch(
-      /^agent-relay: Enrol a runner for 'alice': a runner on \S+ holds the name since \S+Z; a takeover would displace it\n$/,
+      /^agent-relay: Enrol a runner for 'alice': a runner on \S+ holds the name since \S+Z; a takeover would displace it; give another --name, or --takeover\n$/,
     );
   });
 });

@@ -9,6 +9,7 @@ import {
   runnerExitCode,
   startRunner,
 } from "../../runner.ts";
+import { RelayError } from "../../wire/error.ts";
 import { agentNameRule, isAgentName } from "../../wire/id.ts";
 import { machineName, type RelayOptions, readTokenFile, relayUrlOf } from "../context.ts";
 import { CliError, type Printer } from "../print.ts";
@@ -47,16 +48,13 @@ export async function run(options: RunOptions, print: Printer): Promise<number> 
     );
   }
   checkHeadless(options);
-  const size = terminalSize();
-  if (size !== undefined && options.headless !== true && (size.columns < 40 || size.rows < 10))
-    process.stderr.write(
-      `agent-relay: this terminal has ${size.columns} columns and ${size.rows} rows; the agent's screen wants 40 by 10 or more\n`,
-    );
+  const tooSmall = options.headless === true ? undefined : smallTerminal();
+  if (tooSmall !== undefined) process.stderr.write(tooSmall);
   // The agent owns standard output; what we say goes to standard error.
   const say = (line: string) => process.stderr.write(`agent-relay: ${line}\n`);
   let runner: Runner | undefined;
   const release = passSignals(() => runner);
-  runner = await startRunner({
+  const started = startRunner({
     home: options.home,
     relayUrl: relayUrlOf(options),
     agentName: options.name,
@@ -80,11 +78,21 @@ export async function run(options: RunOptions, print: Printer): Promise<number> 
     log: stderrLog(options.logLevel),
     say,
   });
+  runner = await started.catch((error: unknown) => {
+    throw withAdvice(error);
+  });
   const { agentName: agent, agentId, mcpUrl, pid } = runner;
   print.data({ event: "ready", agent, agentId, mcpUrl, pid });
   const code = await finish(runner, say);
   release();
   return code;
+}
+
+/** What to do about a name that another runner holds: the relay's words do not know the options of this command. */
+function withAdvice(error: unknown): unknown {
+  if (!(error instanceof RelayError) || error.code !== "name_taken") return error;
+  const message = `${error.message}; give another --name, or --takeover`;
+  return new RelayError(error.code, message, { cause: error, data: error.data });
 }
 
 /** What is wrong with how the agent is to be run: a program for a person needs a terminal, the others a task or none. */
@@ -104,10 +112,28 @@ function checkHeadless({ provider, headless, task, args }: RunOptions): void {
     );
 }
 
-/** Undefined when standard output is no terminal, or one without a size. */
-function terminalSize(): { columns: number; rows: number } | undefined {
+/** What the agent's program needs to draw its screen. */
+const screenWanted = { columns: 40, rows: 10 };
+
+/** A line for a terminal that is too small, broken between its words: it is to be read there. Undefined when it is not. */
+function smallTerminal(): string | undefined {
   const { columns, rows, isTTY } = process.stdout;
-  return isTTY === true && columns > 0 && rows > 0 ? { columns, rows } : undefined;
+  if (isTTY !== true || columns === 0 || rows === 0) return undefined;
+  const { columns: wide, rows: high } = screenWanted;
+  if (columns >= wide && rows >= high) return undefined;
+  const said = `agent-relay: this terminal is ${columns} by ${rows}; make it ${wide} by ${high} or larger`;
+  return `${brokenAt(columns, said)}\n`;
+}
+
+/** The text in lines of at most that many columns, as far as its words are no longer. */
+function brokenAt(columns: number, text: string): string {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const line = [...lines.slice(-1), word].join(" ");
+    if (lines.length > 0 && line.length <= columns) lines[lines.length - 1] = line;
+    else lines.push(word);
+  }
+  return lines.join("\n");
 }
 
 /** The task from the command line, or from standard input for `-`. */

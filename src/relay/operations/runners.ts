@@ -82,7 +82,10 @@ function refusal(
   result: Exclude<EnrolmentResult, Enrolled>,
 ): RelayError {
   if (result.status === "profile_unknown") {
-    return new RelayError("bad_request", `Use profile '${profile ?? ""}': there is none of that name`);
+    return new RelayError(
+      "bad_request",
+      `Use profile '${profile ?? ""}': there is none of that name; 'agent-relay profile ls' lists them`,
+    );
   }
   const { machine, live } = result;
   const since = timeText(result.since);
