@@ -106,7 +106,14 @@ function addTokens(program: Command): void {
     (await import("./commands/token.ts")).tokenList(o, printer(o)),
   );
   common(
-    token.command("revoke").description("end a token at once").argument("<id>", "its id, from token ls"),
+    token
+      .command("revoke")
+      .description("end a token at once")
+      .argument("<id>", "its id, from token ls")
+      .option(
+        "--cascade",
+        "also every token that it made and runner that it enrolled; the one in use is spared",
+      ),
   ).action(async (id, o) => (await import("./commands/token.ts")).tokenRevoke({ ...o, id }, printer(o)));
 }
 

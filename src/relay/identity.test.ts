@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { type RunningRelay, runningRelay } from "../../test/fixtures/running-relay.ts";
 import { realRandom } from "../base/random.ts";
 import { limits } from "../limits.ts";
+import type { Client } from "../sdk/client.ts";
 import { defaultProfile } from "../wire/scope.ts";
 import { tokenHash, tokenText } from "../wire/token.ts";
 
@@ -288,4 +289,34 @@ test("a removed agent's tokens say so, its name is free, and the operator stays"
   const next = await relay.enrol("alice");
   expect(next.id).not.toBe(alice.id);
   expect((await auditKinds(relay)).filter((kind) => kind === "agent_removed")).toHaveLength(1);
+});
+
+test("[P4.7] after a leak the operator ends all that a token made, and the token that asks for it goes on", async () => {
+  await using relay = await runningRelay();
+  const made = async (by: Client, kind: "operator" | "host") => {
+    const text = secret(kind);
+    const { id } = await by.createToken({ kind, note: kind, secretHash: tokenHash(text) });
+    return { id, client: relay.client(text) };
+  };
+  const leaked = await made(relay.operator, "operator");
+  const thief = await made(leaked.client, "operator");
+  const host = await made(leaked.client, "host");
+  const asker = await made(leaked.client, "operator");
+  const place = { agentName: "eve", provider: "exec", machine: "mill" };
+  const runner = secret("runner");
+  await thief.client.enrolRunner({ ...place, secretHash: tokenHash(runner) });
+  const alone = await relay.operator.revokeToken({ id: leaked.id });
+  expect(alone.revokedTokens).toBe(1);
+  await thief.client.listAgents({});
+  const all = await asker.client.revokeToken({ id: leaked.id, cascade: true });
+  expect(all.revokedTokens).toBe(3);
+  for (const client of [leaked.client, thief.client, host.client, relay.client(runner)])
+    await expect(client.getStatus({})).rejects.toMatchObject({ code: "token_revoked" });
+  await asker.client.listAgents({});
+  await relay.operator.listAgents({});
+  const { entries } = await relay.operator.listAudit({ kind: "token_revoked" });
+  expect(entries.map(({ facts }) => facts)).toEqual([
+    { kind: "operator", revoked: 3, cascade: true },
+    { kind: "operator", revoked: 1 },
+  ]);
 });

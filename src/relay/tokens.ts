@@ -47,6 +47,7 @@ export function createdToken(
     kind,
     hash,
     agentId: kind === "operator" ? maker.agentId : undefined,
+    makerId: maker.tokenId,
     scopes: narrowed(scopesOf(kind), maker.scopes),
     ...(wanted === undefined ? {} : { grants: narrowed(wanted, grantable(maker)) }),
     note,
@@ -54,7 +55,10 @@ export function createdToken(
   };
 }
 
-/** The token of a runner that is being enrolled: it ends with a host's own, hands on no more, and goes with it. */
+/**
+ * The token of a runner that is being enrolled: it ends with a host's own, hands on no more, and goes with it. What an
+ * operator enrols outlives the operator's token.
+ */
 export function runnerToken(
   by: Principal,
   facts: { id: string; hash: string; agentId: AgentId; machine: string; now: number },
@@ -65,7 +69,7 @@ export function runnerToken(
     kind: "runner",
     hash,
     agentId,
-    ...(by.kind === "host" ? { parentId: by.tokenId } : {}),
+    ...(by.kind === "host" ? { parentId: by.tokenId } : { makerId: by.tokenId }),
     scopes: scopesOf("runner"),
     ...(by.grants === undefined ? {} : { grants: [...by.grants] }),
     note: `runner on ${machine}`,

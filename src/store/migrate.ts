@@ -10,6 +10,7 @@ import messagesSql from "./sqlite/0004_messages.sql" with { type: "text" };
 import obligationsSql from "./sqlite/0005_obligations.sql" with { type: "text" };
 import auditSql from "./sqlite/0006_audit.sql" with { type: "text" };
 import endedSql from "./sqlite/0007_ended_obligations.sql" with { type: "text" };
+import makersSql from "./sqlite/0008_token_makers.sql" with { type: "text" };
 
 /** One step. Numbers count from 1 without gaps and are never used again. */
 export type Migration = { readonly version: number; readonly name: string; readonly sql: string };
@@ -22,6 +23,7 @@ export const migrations: readonly Migration[] = [
   { version: 5, name: "0005_obligations", sql: obligationsSql },
   { version: 6, name: "0006_audit", sql: auditSql },
   { version: 7, name: "0007_ended_obligations", sql: endedSql },
+  { version: 8, name: "0008_token_makers", sql: makersSql },
 ];
 
 /** Marks a file as a relay's database (SQLite `application_id`): the letters ARLY. */

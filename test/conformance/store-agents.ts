@@ -1,6 +1,7 @@
 /** What every twin of the relay's store promises about agents, their names and their tokens. */
 import { expect } from "bun:test";
 import { limits } from "../../src/limits.ts";
+import type { NewToken } from "../../src/store/store.ts";
 import { defaultProfile } from "../../src/wire/scope.ts";
 import { enrolled, type Promises, start, upTo, type World } from "./store-world.ts";
 
@@ -245,6 +246,29 @@ export const tokenPromises: Promises = {
     const untouched = (await world.store.listTokens(start)).filter(({ agentId }) => agentId === other.id);
     expect(untouched).toMatchObject([{ revokedAt: undefined }]);
   },
+
+  "what an operator made outlives its token, unless all of it is revoked; who asks for that is spared":
+    async (world) => {
+      const add = (kind: "operator" | "host" | "agent", more: Partial<NewToken> = {}) =>
+        world.store.addToken(world.token({ kind, ...more }), start);
+      const first = await add("operator");
+      const [host, second, asker] = [
+        await add("host", { makerId: first.id }),
+        await add("operator", { makerId: first.id }),
+        await add("operator", { makerId: first.id }),
+      ];
+      const enrolment = world.enrolment("ada");
+      const own = { ...enrolment, token: { ...enrolment.token, makerId: second.id } };
+      const runner = enrolled(await world.store.enrol(own, start)).token;
+      const theirs = await add("agent", { parentId: host.id, expiresAt: start + 100 });
+      const spared = await add("host", { makerId: asker.id });
+      expect((await world.store.revokeToken(first.id, start + 1))?.revoked).toEqual([first.id]);
+      const all = await world.store.revokeToken(first.id, start + 2, { sparing: asker.id });
+      expect(all?.revoked.toSorted()).toEqual([host.id, second.id, runner.id, theirs.id].toSorted());
+      const valid = (await world.store.listTokens(start)).filter(({ revokedAt }) => revokedAt === undefined);
+      expect(valid.map(({ id }) => id).toSorted()).toEqual([asker.id, spared.id].toSorted());
+      expect(await add("host", { makerId: first.id })).toMatchObject({ revokedAt: start + 1 });
+    },
 
   "a token minted by a revoked one is revoked from the start": async (world) => {
     const { token, agent } = await holder(world);

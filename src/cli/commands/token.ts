@@ -53,11 +53,16 @@ export async function tokenList(options: RelayOptions, print: Printer): Promise<
   );
 }
 
-/** Revokes a token and what it minted. */
-export async function tokenRevoke(options: RelayOptions & { id: string }, print: Printer): Promise<void> {
-  const token = await operatorClient(options).revokeToken({ id: options.id });
+/** Revokes a token and what it minted; by cascade also what it made and enrolled. */
+export async function tokenRevoke(
+  options: RelayOptions & { id: string; cascade?: true },
+  print: Printer,
+): Promise<void> {
+  const { id, cascade } = options;
+  const token = await operatorClient(options).revokeToken({ id, ...(cascade ? { cascade } : {}) });
   print.data({ token });
-  print.line(`Token ${token.id} (${token.kind}) is revoked`);
+  const ended = token.revokedTokens > 1 ? `; ${token.revokedTokens} tokens ended by it` : "";
+  print.line(`Token ${token.id} (${token.kind}) is revoked${ended}`);
 }
 
 function stateOf(token: {

@@ -100,16 +100,17 @@ export const listTokens: Operation<"listTokens"> = async ({ store, clock }) => (
   tokens: (await store.listTokens(clock.now())).map(tokenView),
 });
 
-export const revokeToken: Operation<"revokeToken"> = async (relay, { id }, by) => {
-  const result = await relay.store.revokeToken(asId(id), relay.clock.now());
+export const revokeToken: Operation<"revokeToken"> = async (relay, { id, cascade = false }, by) => {
+  const sparing = cascade ? { sparing: known(by).tokenId } : undefined;
+  const result = await relay.store.revokeToken(asId(id), relay.clock.now(), sparing);
   if (result === undefined) throw new RelayError("not_found", `Revoke token ${id}: there is none of that id`);
   revoked(relay, result.revoked);
   const { kind, agentId } = result.token;
   // The runner goes on and asks for another runtime token when only the agent's was revoked.
   if (kind === "agent" && agentId !== undefined) relay.hub.hint(agentId, "token");
-  const facts = { kind, revoked: result.revoked.length };
+  const facts = { kind, revoked: result.revoked.length, ...(cascade ? { cascade } : {}) };
   await relay.audit({ kind: "token_revoked", by: known(by), subject: id, facts });
-  return tokenView(result.token);
+  return { ...tokenView(result.token), revokedTokens: result.revoked.length };
 };
 
 function tokenView(token: StoredToken): OperationReply<"createToken"> {

@@ -69,6 +69,8 @@ export type NewToken = {
   hash: string;
   agentId?: AgentId | undefined;
   parentId?: TokenId | undefined;
+  /** The operator token that made it or enrolled it: revoked together only when that is asked for. */
+  makerId?: TokenId | undefined;
   profile?: string | undefined;
   scopes: Scope[];
   grants?: Scope[] | undefined;
@@ -166,8 +168,15 @@ export interface IdentityVerbs {
   findToken(hash: string, now: number): Promise<FoundToken | undefined>;
   /** Every token, newest first, expired agent tokens left out. */
   listTokens(now: number): Promise<StoredToken[]>;
-  /** Revokes a token and everything minted by it; the ids revoked now, or undefined when there is no such token. */
-  revokeToken(id: TokenId, now: number): Promise<{ token: StoredToken; revoked: TokenId[] } | undefined>;
+  /**
+   * Revokes a token and everything minted by it; the ids revoked now, or undefined when there is no such token.
+   * @param cascade also everything it made and enrolled as an operator, and what that made, but for one token and its own
+   */
+  revokeToken(
+    id: TokenId,
+    now: number,
+    cascade?: { sparing: TokenId },
+  ): Promise<{ token: StoredToken; revoked: TokenId[] } | undefined>;
 
   /**
    * Makes the agent when the name is free; gives its lease to another runner where `decideLease` says so; an equal

@@ -10,6 +10,32 @@ import { tokenVerbs } from "./tokens.ts";
 
 const start = 1_800_000_000_000;
 
+test("who made a token is known from the audit log", () => {
+  const database = openSqlite({ path: ":memory:", exclusive: false });
+  try {
+    migrate(database, migrations.slice(0, 7));
+    const token = (id: string, kind: string) =>
+      database.run(
+        `INSERT INTO tokens (id, hash, kind, scopes, note, created_at) VALUES ('${id}', '${id}', '${kind}', '[]', '', ${start})`,
+      );
+    for (const [id, kind] of [
+      ["first", "operator"],
+      ["made", "host"],
+      ["other", "host"],
+    ] as const)
+      token(id, kind);
+    database.run(
+      `INSERT INTO audit (seq, at, kind, actor, actor_token, subject, facts, hash)
+       VALUES (1, ${start}, 'token_created', 'operator', 'first', 'made', '{}', '')`,
+    );
+    migrate(database);
+    const asked = tokenVerbs(database).revokeToken(asId("first"), start, { sparing: asId("none") });
+    expect(asked?.revoked.toSorted()).toEqual([asId("first"), asId("made")]);
+  } finally {
+    database.close(true);
+  }
+});
+
 test("the newest runner that was not revoked holds the agent, and scopes that came since are there", () => {
   const database = openSqlite({ path: ":memory:", exclusive: false });
   try {

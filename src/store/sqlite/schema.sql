@@ -1,4 +1,4 @@
--- Written by tools/schema-dump.ts: do not edit. Schema version 7.
+-- Written by tools/schema-dump.ts: do not edit. Schema version 8.
 
 CREATE TABLE agents (
   id TEXT PRIMARY KEY,
@@ -184,7 +184,7 @@ CREATE TABLE tokens (
   expires_at INTEGER,
   revoked_at INTEGER,
   last_used_at INTEGER
-, grants TEXT, successor TEXT) STRICT;
+, grants TEXT, successor TEXT, maker_id TEXT) STRICT;
 
 CREATE TABLE used_secrets (
   hash TEXT PRIMARY KEY,
@@ -220,6 +220,8 @@ CREATE INDEX obligations_next ON obligations (next_at) WHERE closed_at IS NULL A
 CREATE INDEX obligations_open ON obligations (debtor_id, opened_at) WHERE closed_at IS NULL;
 
 CREATE INDEX outcomes_by_age ON outcomes (at);
+
+CREATE INDEX tokens_by_maker ON tokens (maker_id) WHERE maker_id IS NOT NULL;
 
 CREATE INDEX tokens_by_parent ON tokens (parent_id) WHERE parent_id IS NOT NULL;
 

@@ -46,8 +46,9 @@ function tokenStatements(database: Database) {
   );
   const insert = database.prepare(
     `INSERT INTO tokens
-       (id, hash, kind, agent_id, parent_id, profile, scopes, grants, note, created_at, expires_at, revoked_at)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, (SELECT revoked_at FROM tokens WHERE id = ?5))`,
+       (id, hash, kind, agent_id, parent_id, profile, scopes, grants, note, created_at, expires_at, maker_id, revoked_at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
+       (SELECT min(revoked_at) FROM tokens WHERE id IN (?5, ?12)))`,
   );
   const noteUse = database.prepare("UPDATE tokens SET last_used_at = ?2 WHERE id = ?1");
   const revokeFamily = database.prepare<{ id: TokenId }, [string, number]>(
@@ -56,16 +57,24 @@ function tokenStatements(database: Database) {
      )
      UPDATE tokens SET revoked_at = ?2 WHERE revoked_at IS NULL AND id IN (SELECT id FROM family) RETURNING id`,
   );
-  return { byHash, byId, used, listed, insert, noteUse, revokeFamily };
+  const revokeAllMade = database.prepare<{ id: TokenId }, [string, number, string]>(
+    `WITH RECURSIVE family (id) AS (
+       SELECT ?1
+       UNION SELECT t.id FROM tokens t JOIN family f ON t.parent_id = f.id
+       UNION SELECT t.id FROM tokens t JOIN family f ON t.maker_id = f.id WHERE t.id <> ?3
+     )
+     UPDATE tokens SET revoked_at = ?2 WHERE revoked_at IS NULL AND id IN (SELECT id FROM family) RETURNING id`,
+  );
+  return { byHash, byId, used, listed, insert, noteUse, revokeFamily, revokeAllMade };
 }
 
 /** The verbs about tokens, and what enrolment and renewal need of them. Every call belongs inside a transaction. */
 export function tokenVerbs(database: Database) {
-  const { byHash, byId, used, listed, insert, noteUse, revokeFamily } = tokenStatements(database);
+  const { byHash, byId, used, listed, insert, noteUse, ...families } = tokenStatements(database);
   const tokenById = (id: TokenId) => optional(byId.get(id));
   const tokenByHash = (hash: string) => optional(byHash.get(hash));
 
-  /** A child of a revoked token is stored as revoked: the two requests may have crossed. */
+  /** What a revoked token minted or made is stored as revoked: the two requests may have crossed. */
   function addToken(token: NewToken, now: number): StoredToken {
     const known = tokenByHash(token.hash);
     if (known !== undefined) return known;
@@ -81,6 +90,7 @@ export function tokenVerbs(database: Database) {
       token.note,
       now,
       token.expiresAt ?? null,
+      token.makerId ?? null,
     );
     const stored = tokenById(token.id);
     if (stored === undefined) throw new Error(`Add token ${token.id}: it is not there after it was stored`);
@@ -105,7 +115,7 @@ export function tokenVerbs(database: Database) {
 
   /** Revokes a token and everything minted by it; the ids that were valid until now. */
   function revoke(id: TokenId, now: number): TokenId[] {
-    return revokeFamily.all(id, now).map((row) => row.id);
+    return families.revokeFamily.all(id, now).map((row) => row.id);
   }
 
   return {
@@ -115,8 +125,11 @@ export function tokenVerbs(database: Database) {
     tokenByHash,
     revoke,
     listTokens: (now: number) => listed.all(now).map(tokenOf),
-    revokeToken(id: TokenId, now: number) {
-      const revoked = revoke(id, now);
+    revokeToken(id: TokenId, now: number, cascade?: { sparing: TokenId }) {
+      const revoked =
+        cascade === undefined
+          ? revoke(id, now)
+          : families.revokeAllMade.all(id, now, cascade.sparing).map((row) => row.id);
       const token = tokenById(id);
       return token === undefined ? undefined : { token, revoked };
     },

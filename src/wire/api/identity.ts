@@ -230,8 +230,19 @@ export const identityOperations = {
     method: "DELETE",
     path: "/api/v1/tokens/:id",
     scope: "token:admin",
-    summary: "Revoke a token at once; a runner's agent tokens go with it",
-    request: z.strictObject({ id: z.uuid() }),
-    reply: tokenSchema,
+    summary:
+      "Revoke a token at once; what a host enrolled and a runner minted goes with it, what an operator made only by cascade",
+    request: z.strictObject({
+      id: z.uuid(),
+      cascade: z
+        .boolean()
+        .optional()
+        .describe(
+          "Also the tokens that it made and enrolled, and what those made; the token that asks is spared",
+        ),
+    }),
+    reply: tokenSchema.extend({
+      revokedTokens: z.number().int().describe("How many tokens were valid until now and are not any more"),
+    }),
   },
 } as const satisfies Record<string, OperationRow>;
