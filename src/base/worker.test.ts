@@ -42,6 +42,12 @@ test("a bundle holds the calls of one turn and is one group, a full one leaves a
   for (const size of sizes) expect([1, 3, 4, 6, 7]).toContain(size);
 });
 
+test("an answer that leaves early leaves once, whatever fails after it", async () => {
+  const client = start(4);
+  expect(await client.call("early", "the rest")).toBe("told");
+  expect(await client.call("echo", 1)).toBe(1);
+});
+
 test("a closed worker refuses what waits and what comes, and nothing hangs", async () => {
   const client = start(4);
   const waits = client.call("echo", 1);

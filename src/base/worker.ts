@@ -82,22 +82,22 @@ export function workerClient<Methods extends Handlers>(
 }
 
 /**
- * The worker's side. Calls that arrived together are given to `runAll` together, so that it can put them into one
- * transaction; it must call each `run` once and in order. By default they simply run one after another. When it gives
- * a promise, their answers leave after it, and the next calls are taken meanwhile.
+ * Runs calls that arrived together: each `run` once and in order. The answers leave when it returns, when the promise
+ * that it gives is fulfilled (the next calls are taken meanwhile), or earlier when it calls `answer`.
  */
-export function serveWorker(
-  handlers: Handlers,
-  runAll: (runs: (() => void)[]) => Promise<void> | void = runInOrder,
-): void {
+export type RunAll = (runs: (() => void)[], answer: () => void) => Promise<void> | void;
+
+/**
+ * The worker's side. Calls that arrived together are given to `runAll` together, so that it can put them into one
+ * transaction; by default they simply run one after another.
+ */
+export function serveWorker(handlers: Handlers, runAll: RunAll = runInOrder): void {
   const scope = globalThis as unknown as Worker;
   let queue: Call[] = [];
   let scheduled = false;
   /** Whoever sends bundles is answered by one. */
   let bundled = false;
   const send = (replies: Reply[]) => scope.postMessage(bundled ? JSON.stringify(replies) : replies);
-  const fail = (calls: readonly Call[], error: unknown) =>
-    send(calls.map(({ id }): Reply => ({ id, error: errorShape(error) })));
   const flush = () => {
     scheduled = false;
     const calls = queue;
@@ -106,17 +106,20 @@ export function serveWorker(
     const runs = calls.map((call) => () => {
       replies.push(answer(handlers, call));
     });
+    let answered = false;
+    const reply = (all: Reply[]) => {
+      if (!answered) send(all);
+      answered = true;
+    };
+    const done = () => reply(replies);
+    // The shared transaction failed: none of these calls took effect, whatever each one answered.
+    const fail = (error: unknown) => reply(calls.map(({ id }) => ({ id, error: errorShape(error) })));
     try {
-      const done = runAll(runs);
-      if (done === undefined) send(replies);
-      else
-        done.then(
-          () => send(replies),
-          (error: unknown) => fail(calls, error),
-        );
+      const running = runAll(runs, done);
+      if (running === undefined) done();
+      else running.then(done, fail);
     } catch (error) {
-      // The shared transaction failed: none of these calls took effect, whatever each one answered.
-      fail(calls, error);
+      fail(error);
     }
   };
   scope.addEventListener("message", ({ data }: MessageEvent<Call | string>) => {

@@ -72,20 +72,26 @@ export class Engine {
     },
   };
 
-  /** Runs calls that arrived together in one transaction, all on disk when it returns; throws when none counts. */
-  runTogether(runs: readonly (() => void)[]): void {
+  /**
+   * Runs calls that arrived together in one transaction, and calls `answer` when all of them are on disk; throws when
+   * none counts.
+   */
+  runTogether(runs: readonly (() => void)[], answer: () => void = () => {}): void {
     this.#accepted = [];
+    this.#ended = [];
     const open = this.#open;
     if (open === undefined) for (const run of runs) run();
     else this.#transact(open, runs);
+    // Whoever asked for the end stops this worker when it is answered.
+    if (!this.#closing) answer();
+    if (open !== undefined) this.#note(open);
     if (this.#closing) this.#close();
   }
 
-  #transact({ database, marks, recent, rows, limits }: OpenFile, runs: readonly (() => void)[]): void {
+  #transact({ database, marks, recent, rows }: OpenFile, runs: readonly (() => void)[]): void {
     const before = this.#counts;
     this.#fault = undefined;
     this.#shortage = undefined;
-    this.#ended = [];
     let committed = false;
     try {
       marks.prepare();
@@ -98,15 +104,26 @@ export class Engine {
       committed = true;
       recent.settle(true);
       rows.settle(true);
-      // After the commit: a write that nobody was told of must not be missed when the process dies in between.
-      marks.add(this.#accepted, this.#ended);
-      if (this.#accepted.length > 0) this.#flushSoon(limits.marksLingerMs);
       this.#commits += 1;
       this.#commitMs += this.#clock.monotonic() - began;
     } catch (error) {
       if (!committed) for (const part of [recent, rows]) part.settle(false);
       this.#counts = before;
       throw this.#undo(database, error, committed);
+    }
+  }
+
+  /**
+   * Notes in the marks what a commit has accepted and ended: after it, because a write that nobody was told of must not
+   * be missed when the process dies in between, and after the answers, which need not wait for it.
+   */
+  #note({ marks, limits }: OpenFile): void {
+    try {
+      marks.add(this.#accepted, this.#ended);
+      if (this.#accepted.length > 0) this.#flushSoon(limits.marksLingerMs);
+    } catch {
+      // The file is closed as one that failed: whoever asks next is told, and opens it again.
+      this.#abandon();
     }
   }
 

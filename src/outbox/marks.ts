@@ -92,8 +92,8 @@ export class Marks {
   }
 
   /**
-   * Adds what a commit has accepted and ended. When something was accepted the answers wait for `flush`; an end that
-   * a power cut forgets is told as a loss too many, never as one too few.
+   * Adds what a commit has accepted and ended. An end that a power cut forgets is told as a loss too many, never as one
+   * too few.
    */
   add(accepted: readonly Accepted[], ended: readonly Ended[]): void {
     for (const one of accepted) {

@@ -3,4 +3,4 @@ import { serveWorker } from "../base/worker.ts";
 import { Engine } from "./engine.ts";
 
 const engine = new Engine();
-serveWorker(engine.methods, (runs) => engine.runTogether(runs));
+serveWorker(engine.methods, (runs, answer) => engine.runTogether(runs, answer));
