@@ -113,6 +113,8 @@ export type Parts = {
   /** Folder for the session's short-lived files. */
   scratch: Scratch | undefined;
   feed: FeedState | "ended";
+  /** Another runner runs the agent now: what it has written is delivered, nothing new is taken. */
+  displaced: boolean;
   /** Undefined until the agent is started. */
   session: SessionPart | undefined;
 };
@@ -140,6 +142,10 @@ function placeOf({ machine, home }: RunnerOptions): string {
     .digest("hex");
 }
 
+/** What an agent hears of a new write when another runner runs it. */
+const displacedWords =
+  "displaced: another runner runs this agent now; what was written before is still delivered, nothing new is taken; a person has to look";
+
 /** The credential, the outbox and what keeps the token; enrols the agent when it never was. */
 export async function openParts(options: RunnerOptions): Promise<Parts> {
   const credential = await obtainCredential(enrolOptions(options));
@@ -153,6 +159,7 @@ export async function openParts(options: RunnerOptions): Promise<Parts> {
     ca: authorityOf(options.home),
   });
   const directory = createDirectory(limits.outboxRecordsMax);
+  let parts: Parts | undefined;
   const outbox = await openOwnOutbox({
     dir: join(folder, "outbox"),
     relayId: credential.relayId,
@@ -164,6 +171,7 @@ export async function openParts(options: RunnerOptions): Promise<Parts> {
     deliverer: (storeId) => relayDeliverer(relay, storeId),
     recipientId: directory.recipientId,
     parentOf: directory.parentOf,
+    validate: () => (parts?.displaced === true ? displacedWords : undefined),
   });
   const { damage } = outbox;
   if (damage !== undefined)
@@ -171,7 +179,6 @@ export async function openParts(options: RunnerOptions): Promise<Parts> {
       `the outbox of ${credential.agentName} was damaged (${damage.why}): ${damage.kept} writes were kept, ` +
         `${damage.lost} are missing; the damaged file is ${damage.aside}`,
     );
-  let parts: Parts | undefined;
   const tokens = tokenKeeper({
     credentials,
     mint: (request) => relay.mintAgentToken(request),
@@ -195,6 +202,7 @@ export async function openParts(options: RunnerOptions): Promise<Parts> {
     endpoint: undefined,
     scratch: undefined,
     feed: "connecting",
+    displaced: false,
     session: undefined,
   };
   return parts;

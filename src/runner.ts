@@ -210,6 +210,7 @@ function follow(parts: Parts, agent: AgentSession): void {
   void keepRunnerToken(renewalOf(parts), closing.signal);
   const told = (error: unknown) => {
     parts.feed = "ended";
+    parts.displaced = error instanceof RelayError && error.code === "displaced";
     log.error("The feed ended for good", { error });
     const why = error instanceof Error ? error.message : String(error);
     say(`the relay no longer accepts this runner: ${why}`);

@@ -155,6 +155,10 @@ test("P2: [P4.9] a displaced runner delivers what it has, marked late, and neith
   expect(await inbox()).toMatchObject([{ body: "written before the takeover", late: true }]);
   await call;
   expect((await client.call("relay_list_agents", {})).isError).toBe(true);
+  await took("the person is told", () => first.said.length > 0, { forMs: 10_000 });
+  const late = await client.call("relay_send_message", { to: "bob", body: "written after the takeover" });
+  expect(late).toMatchObject({ isError: true, text: expect.stringContaining("displaced: another runner") });
+  expect([await first.waiting(), (await inbox()).length]).toEqual([0, 1]);
   await expect(relay.client(first.secrets().runner).readInbox({ agent: "alice" })).rejects.toMatchObject({
     status: 403,
   });
