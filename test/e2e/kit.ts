@@ -93,7 +93,7 @@ export function openWorld(): World {
 export async function until<Value>(
   what: string,
   probe: () => Value | undefined | Promise<Value | undefined>,
-  ms = 5_000,
+  ms = 15_000,
 ): Promise<Value> {
   const end = performance.now() + ms;
   for (;;) {
