@@ -74,7 +74,7 @@ describe("npm test", () => {
     const second = run(files, true, "test/e2e");
     expect(second).toMatchObject({ code: 0, last: "1 passed, 0 failed" });
     expect(second.out).toMatch(
-      /FAILED test\/e2e\/a\.test\.ts[^]*AGAIN {2}test\/e2e\/a\.test\.ts: it failed once/,
+      /FAILED test\/e2e\/a\.test\.ts[\s\S]*AGAIN {2}test\/e2e\/a\.test\.ts: it failed once/,
     );
     const once = { code: 1, last: "0 passed, 1 failed" };
     expect(run(files, false, "test/e2e")).toMatchObject(once);
