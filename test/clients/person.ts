@@ -21,7 +21,8 @@ export function makePerson(
 ): Person {
   const home = join(folder, "person");
   const [work, bin] = [join(home, "work"), join(home, "bin")];
-  for (const path of [work, bin, join(home, ".claude"), join(home, ".codex")])
+  const temporary = join(home, "tmp");
+  for (const path of [work, bin, temporary, join(home, ".claude"), join(home, ".codex")])
     mkdirSync(path, { recursive: true });
   symlinkSync(clients.claude, join(bin, "claude"));
   symlinkSync(clients.codex, join(bin, "codex"));
@@ -43,6 +44,8 @@ export function makePerson(
       LANG: "C.UTF-8",
       TERM: "xterm-256color",
       CLAUDE_CONFIG_DIR: join(home, ".claude"),
+      // Its usual one is shared by all who are user 0 here, in this namespace or another one.
+      CLAUDE_CODE_TMPDIR: temporary,
       ANTHROPIC_BASE_URL: models.messages,
       ANTHROPIC_AUTH_TOKEN: "the-persons-own-login",
       ANTHROPIC_MODEL: "claude-sonnet-4-5",

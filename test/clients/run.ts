@@ -39,13 +39,38 @@ function environmentOf(folder: string, clients: Clients): Record<string, string>
   };
 }
 
+/** A new network and mount namespace; an ordinary user is root in a user namespace of their own. */
+function namespaces(): string[] {
+  const isRoot = process.getuid?.() === 0;
+  return ["unshare", ...(isRoot ? [] : ["--user", "--map-root-user"]), "--net", "--mount"];
+}
+
+/** Why the namespaces cannot be made here, and what it takes; undefined when they can. */
+function lacking(env: Record<string, string>): string | undefined {
+  const missing = ["unshare", "mount", "ip"].filter(
+    (name) => Bun.which(name, { PATH: env.PATH ?? "" }) === null,
+  );
+  if (missing.length > 0)
+    return `${missing.join(", ")} not found on PATH (${env.PATH}); on Debian they are in util-linux, mount and iproute2`;
+  const command = [...namespaces(), "sh", "-c", enter, "sh", "true"];
+  const { success, stderr } = Bun.spawnSync(command, {
+    env,
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  if (success) return undefined;
+  return (
+    `'${namespaces().join(" ")}' and what follows in it said '${stderr.toString().trim()}'; root needs CAP_SYS_ADMIN, ` +
+    "an ordinary user the right to user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, AppArmor)"
+  );
+}
+
 type Counts = { passed: number; failed: number };
 
 function runFile(file: string, env: Record<string, string>, only: readonly string[]): Counts {
-  const isRoot = process.getuid?.() === 0;
-  const namespaces = ["unshare", ...(isRoot ? [] : ["--user", "--map-root-user"]), "--net", "--mount"];
   const test = [process.execPath, "test", "--timeout", "60000", ...only, `./${file}`];
-  const command = [...namespaces, "sh", "-c", enter, "sh", ...test];
+  const command = [...namespaces(), "sh", "-c", enter, "sh", ...test];
   const startedAt = performance.now();
   const child = Bun.spawnSync(command, {
     cwd: root,
@@ -77,6 +102,13 @@ function main(given: readonly string[]): number {
     .filter((file) => filters.length === 0 || filters.some((part) => file.includes(part)))
     .sort();
   try {
+    const fault = lacking(environmentOf(folder, clients));
+    if (fault !== undefined) {
+      console.error(
+        `Run the clients where nothing but loopback is: no namespace for them can be made: ${fault}`,
+      );
+      return 1;
+    }
     const counts = files.map((file) => runFile(file, environmentOf(folder, clients), only));
     const sum = (key: keyof Counts) => counts.reduce((total, one) => total + one[key], 0);
     console.log(`${sum("passed")} passed, ${sum("failed")} failed`);
