@@ -58,8 +58,8 @@ export type Rig = {
 
 export type RunOptions = { task?: string; args?: string[]; more?: string[] };
 
-/** `at`: typed in that shell, instead of a terminal of its own. */
-export type TerminalOptions = RunOptions & { wait?: boolean; at?: Terminal };
+/** `at`: typed in that shell, instead of a terminal of its own; `relay`: another way to the relay. */
+export type TerminalOptions = RunOptions & { wait?: boolean; at?: Terminal; relay?: string };
 
 /**
  * Opens a rig; the relay runs.
@@ -97,8 +97,8 @@ export async function openRig({ env = {} }: { env?: Record<string, string> } = {
       await idle(agent, () => `it said ${run.stderr().slice(-3_000)}`);
       return run;
     },
-    async terminal(agent, client, { args = [], wait = true, at } = {}) {
-      const own = ["run", client, "--name", agent, "--relay", relayUrl, "--token-file", tokenFile];
+    async terminal(agent, client, { args = [], wait = true, at, relay: way = relayUrl } = {}) {
+      const own = ["run", client, "--name", agent, "--relay", way, "--token-file", tokenFile];
       const rest = ["--home", world.home, ...(args.length === 0 ? [] : ["--", ...args])];
       const line = [program, ...own, ...rest];
       const terminal = at ?? open(agent, line, person.env);
