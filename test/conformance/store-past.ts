@@ -81,6 +81,10 @@ export const pastPromises: Promises = {
     expect(await found("body", "NOT")).toEqual([5]);
     expect(await found("qui*")).toEqual([]);
     expect(await found("NEAR(quick")).toEqual([]);
+    // A NUL parts words; it ends neither the word nor the query.
+    expect(await found("\0fox", "brown\0")).toEqual([0]);
+    expect(await found("brown\0fox")).toEqual([0]);
+    expect(await found("fox\0brown")).toEqual([]);
   },
 
   "[P3.10] a search shows an agent only what it sent or got; people see everything": async (world) => {

@@ -149,7 +149,7 @@ test(`[C.31] ${bodies} hostile bodies over every operation and tool are answered
   const all = [...Object.keys(operationTable), ...Object.keys(toolTable)];
   expect(all.filter((name) => !done.refused.has(name) && !done.accepted.has(name))).toEqual([]);
   expect(done.accepted.size).toBeGreaterThan(all.length * 0.7);
-  expect((await relay.operator.getStatus({})).agents).toBeGreaterThan(2);
+  expect((await relay.operator.getStatus({})).messages).toBeGreaterThan(2);
 }, 120_000);
 
 /** An answer of the relay as the bytes said it. */

@@ -100,9 +100,12 @@ function indexer(database: Database): () => number {
   };
 }
 
-/** All words in the body, and the asker among those who sent or got it. A quoted word is never an operator. */
+/**
+ * All words in the body, and the asker among those who sent or got it. A quoted word is never an operator; a NUL, which
+ * would end the query within the quotes, parts words as every other sign does.
+ */
 function matchOf(asker: AgentId | undefined, words: readonly string[]): string {
-  const wanted = words.map((word) => `body : "${word.replaceAll('"', '""')}"`);
+  const wanted = words.map((word) => `body : "${word.replaceAll("\0", " ").replaceAll('"', '""')}"`);
   const who = asker === undefined ? [] : [`who : "${asker.replaceAll("-", "")}"`];
   return [...who, ...wanted].join(" AND ");
 }
