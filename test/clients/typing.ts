@@ -3,19 +3,34 @@ import { until } from "../e2e/kit.ts";
 import type { ClientName, Rig } from "./rig.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** A client draws its prompt before it takes keys; a person whose words were swallowed types them again. */
+/**
+ * Types words at the client's prompt, and Enter. A client draws its prompt before it takes keys, and may take an Enter that
+ * comes with the words for a part of a paste: so Enter follows once the words are drawn, and what had no effect is done again.
+ */
 export async function typeUntilSeen(
   rig: Pick<Rig, "seenBy">,
   terminal: Terminal,
   { client, words }: { client: ClientName; words: string },
 ): Promise<void> {
-  const seen = () => until("the model has it", () => rig.seenBy(client, words)[0], 10_000);
-  for (let attempt = 0; attempt < 4; attempt += 1) {
+  const screens: string[] = [];
+  const drawn = () => (lettersOf(terminal.screen()).includes(lettersOf(words).slice(-40)) ? true : undefined);
+  for (let attempt = 0; attempt < 3; attempt += 1) {
     terminal.press("C-u");
-    await terminal.type(words);
-    if ((await seen().catch(() => undefined)) !== undefined) return;
+    terminal.write(words);
+    await until("the words are drawn", drawn, 4_000).catch(() => undefined);
+    for (let enter = 0; enter < 2; enter += 1) {
+      terminal.press("Enter");
+      const seen = until("the model has it", () => rig.seenBy(client, words)[0], 5_000);
+      if ((await seen.catch(() => undefined)) !== undefined) return;
+      screens.push(terminal.screen());
+    }
   }
-  throw new Error(`Nothing of what was typed arrived; the screen is ${terminal.screen()}`);
+  throw new Error(`Nothing of what was typed arrived; the screens were ${screens.join("\n---\n")}`);
+}
+
+/** Only letters and digits: a screen breaks words where its line ends. */
+function lettersOf(text: string): string {
+  return text.replaceAll(/[^A-Za-z0-9]/g, "");
 }
 
 /** Presses a key, again and again with a pause, until something is so. */
