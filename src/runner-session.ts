@@ -2,11 +2,9 @@
  * The agent's session, joined with what it is for: the provider's program under its supervisor, messages into the
  * conversation, and what the relay hears of it (receipts, presence, insights). A wiring beside `runner.ts`.
  */
-import { join as joinPath, resolve } from "node:path";
-import { scrubbedEnvironment } from "./agent/environment.ts";
+import { join as joinPath } from "node:path";
 import { giveText } from "./agent/give.ts";
-import { instructionsFor } from "./agent/instructions.ts";
-import type { LaunchMode, LaunchRequest, RelayFeatures, SessionFacts } from "./agent/launch.ts";
+import type { SessionFacts } from "./agent/launch.ts";
 import type { RestartPolicy } from "./agent/life.ts";
 import { providers } from "./agent/providers.ts";
 import type { Injection, Session } from "./agent/session.ts";
@@ -16,7 +14,8 @@ import { type AgentEnd, type Supervisor, supervise } from "./agent/supervisor.ts
 import { tailFile } from "./agent/tail.ts";
 import { watchTurns } from "./agent/watchdog.ts";
 import { realClock, sleep } from "./base/clock.ts";
-import { findProgram, type ProcessIdentity } from "./base/process.ts";
+import type { Log } from "./base/log.ts";
+import type { ProcessIdentity } from "./base/process.ts";
 import { realRandom } from "./base/random.ts";
 import { createInbox, type Delivery, type Inbox } from "./inbox/deliver.ts";
 import { type Ledger, openLedger } from "./inbox/ledger.ts";
@@ -33,10 +32,10 @@ import {
 } from "./runner/session-file.ts";
 import { type PresenceReporter, presenceReporter } from "./runner/status.ts";
 import { keepTask, type TaskKeeper } from "./runner/task.ts";
-import type { Parts, RunnerOptions, SessionPart } from "./runner-parts.ts";
+import { modeOf, requestNow } from "./runner-launch.ts";
+import type { Parts, SessionPart } from "./runner-parts.ts";
 import { uuidV7 } from "./wire/id.ts";
 import type { Message } from "./wire/message.ts";
-import { defaultProfile } from "./wire/scope.ts";
 
 /** The session of a running agent, for the runner around it. */
 export type AgentSession = SessionPart & {
@@ -67,39 +66,6 @@ type Joined = {
   /** As it is on disk. */
   file: SessionFile;
 };
-
-/** What a start is made from, beside what the session itself adds. */
-export function launchRequest(
-  options: RunnerOptions,
-  given: {
-    session: SessionFacts;
-    environment: Record<string, string>;
-    features?: Partial<RelayFeatures> | undefined;
-    profile?: string | undefined;
-    folder?: string;
-  },
-): LaunchRequest {
-  return {
-    session: given.session,
-    features: { ...defaultProfile.features, ...given.features },
-    settings: options.settings?.(given.profile) ?? {},
-    mode: modeOf(options),
-    conversation: undefined,
-    instructions: instructionsFor(options.agentName),
-    aids: {
-      plugins: resolve(import.meta.dir, "..", "plugins", options.provider),
-      // Only Claude Code has hooks of ours: nobody else needs to find the runner.
-      program: options.provider === "claude" ? options.program : undefined,
-      folder: given.folder,
-    },
-    args: options.args,
-    cwd: options.cwd,
-    environment: given.environment,
-    find: findProgram,
-    toolCallMs: limits.agentToolCallMs,
-    mcpStartMs: limits.agentMcpStartMs,
-  };
-}
 
 /** Starts the agent. */
 export function startAgentSession(
@@ -180,17 +146,7 @@ function join(parts: Parts, facts: SessionFacts): Joined {
       refill: (afterSeq) => relay.readInbox({ agent, afterSeq, unread: "true", limit: limits.inboxPageMax }),
       reminder: reminderOf(parts, owed),
     }),
-    presence: presenceReporter({
-      report: (state) => relay.reportPresence({ state }),
-      heartbeatMs: limits.presenceMs,
-      ...{ clock: realClock, log },
-    }),
-    insights: insightReporter({
-      send: relay.reportInsight,
-      now: realClock.now,
-      randomBytes: realRandom.bytes,
-      log,
-    }),
+    ...reportersOf(relay, log),
     task: keepTask({
       task: options.task,
       saved: saved !== undefined && options.headless === true ? earlier?.task : undefined,
@@ -210,6 +166,23 @@ function join(parts: Parts, facts: SessionFacts): Joined {
   };
   listener.joined = joined;
   return joined;
+}
+
+/** Who tells the relay what the agent does, and what came of its session. */
+function reportersOf(relay: Parts["relay"], log: Log): Pick<Joined, "presence" | "insights"> {
+  return {
+    presence: presenceReporter({
+      report: (state) => relay.reportPresence({ state }),
+      heartbeatMs: limits.presenceMs,
+      ...{ clock: realClock, log },
+    }),
+    insights: insightReporter({
+      send: relay.reportInsight,
+      now: realClock.now,
+      randomBytes: realRandom.bytes,
+      log,
+    }),
+  };
 }
 
 /** What the agent owes, asked when a turn has ended. Nothing is said while its own replies may be on their way. */
@@ -380,20 +353,4 @@ async function finish(joined: Joined, end: AgentEnd): Promise<void> {
   await Promise.race([Promise.all(reports), sleep(realClock, limits.lastReportMs)]);
   receipts.close();
   ledger.close();
-}
-
-function modeOf({ headless }: RunnerOptions): LaunchMode {
-  return headless === true ? "headless" : "terminal";
-}
-
-function requestNow(parts: Parts, session: SessionFacts): LaunchRequest {
-  const { options, scratch, tokens, credentials, folder } = parts;
-  const environment = scrubbedEnvironment(options.environment);
-  return launchRequest(options, {
-    session,
-    environment: scratch === undefined ? environment : { ...environment, AGENT_RELAY_SCRATCH: scratch.path },
-    features: tokens.facts()?.features ?? credentials.current().features,
-    profile: tokens.facts()?.profile ?? credentials.current().profile,
-    folder,
-  });
 }

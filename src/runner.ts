@@ -24,6 +24,7 @@ import { type RunnerInfo, readInfoFile, removeInfoFile, writeInfoFile } from "./
 import { programVersion } from "./runner/program-version.ts";
 import { keepRunnerToken, type RenewalOptions, recoverRunnerToken } from "./runner/renewal.ts";
 import { readConfig, settingsFor } from "./runner/settings.ts";
+import { launchRequest } from "./runner-launch.ts";
 import {
   openControl,
   openEndpoint,
@@ -32,7 +33,7 @@ import {
   type Parts,
   type RunnerOptions,
 } from "./runner-parts.ts";
-import { type AgentSession, launchRequest, startAgentSession } from "./runner-session.ts";
+import { type AgentSession, startAgentSession } from "./runner-session.ts";
 import { type FeedState, followFeed } from "./sdk/feed.ts";
 import { mcpPath } from "./wire/api.ts";
 import { RelayError } from "./wire/error.ts";

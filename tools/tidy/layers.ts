@@ -27,13 +27,14 @@ const everyRoom = [
 ] as const;
 /**
  * The files that join rooms. `runner-parts.ts` is the part of `runner.ts` that opens what stands around the agent,
- * `runner-session.ts` the agent's session itself, `hook.ts` what its hooks start, `sessions.ts` what they did, `outboxes.ts` is about all outboxes of
- * a machine.
+ * `runner-session.ts` the agent's session itself, `runner-launch.ts` what its start is made from, `hook.ts` what its
+ * hooks start, `sessions.ts` what they did, `outboxes.ts` is about all outboxes of a machine.
  */
 const wirings = [
   "runner.ts",
   "runner-parts.ts",
   "runner-session.ts",
+  "runner-launch.ts",
   "hook.ts",
   "sessions.ts",
   "outboxes.ts",
@@ -68,9 +69,10 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   "runner.ts": {
     ...wiring,
-    imports: [...wiring.imports, "runner-parts.ts", "runner-session.ts", "outboxes.ts"],
+    imports: [...wiring.imports, "runner-parts.ts", "runner-session.ts", "runner-launch.ts", "outboxes.ts"],
   },
-  "runner-session.ts": { ...wiring, imports: [...wiring.imports, "runner-parts.ts"] },
+  "runner-session.ts": { ...wiring, imports: [...wiring.imports, "runner-parts.ts", "runner-launch.ts"] },
+  "runner-launch.ts": { ...wiring, imports: [...wiring.imports, "runner-parts.ts"] },
   "hook.ts": wiring,
   "sessions.ts": wiring,
   "runner-parts.ts": { ...wiring, imports: [...wiring.imports, "outboxes.ts"], packages: ["zod"] },
