@@ -3,6 +3,10 @@
  * kept over its death: the address of its endpoint and the secret, compared and never shown.
  */
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { askControl } from "../../src/runner/ask-control.ts";
+import { type ControlPath, controlPaths } from "../../src/runner/control-paths.ts";
+import { listInfoFiles, type RunnerInfo } from "../../src/runner/info-file.ts";
 import { program, type Ready, type Serving, until } from "../e2e/kit.ts";
 import { isAlive } from "../fixtures/agents/agents.ts";
 import type { Rig } from "./rig.ts";
@@ -43,6 +47,35 @@ export function superviseRun(rig: Rig, command: readonly string[]): Supervised {
       await until("the runner has ended", () => !isAlive(pid) || undefined, 20_000);
     },
   };
+}
+
+/** What the machine knows of its one runner. */
+export function runnerOf(rig: Rig): RunnerInfo {
+  const [info, ...more] = listInfoFiles(rig.world.home);
+  if (info === undefined || more.length > 0) throw new Error(`${more.length} more runners than one`);
+  return info;
+}
+
+/** True once the client of the one runner has opened its stream at the endpoint; undefined before. */
+export async function hasTools(rig: Rig): Promise<true | undefined> {
+  const { endpoint } = (await ask(rig, controlPaths.status)) as { endpoint?: { streams: number } };
+  return (endpoint?.streams ?? 0) > 0 ? true : undefined;
+}
+
+/** Turns that the one runner has seen end. */
+export async function turnsOf(rig: Rig): Promise<number> {
+  const { figures } = (await ask(rig, controlPaths.session)) as { figures?: { turns: number } };
+  return figures?.turns ?? 0;
+}
+
+/** What the runner's control server says; nothing while there is none. */
+async function ask(rig: Rig, path: ControlPath): Promise<object> {
+  const [info] = listInfoFiles(rig.world.home);
+  if (info === undefined) return {};
+  const { relayId, agentId } = info;
+  const folder = join(rig.world.home, "runners", relayId, agentId);
+  const answer = await askControl(folder, path, AbortSignal.timeout(5_000)).catch(() => undefined);
+  return typeof answer === "object" && answer !== null ? answer : {};
 }
 
 /** The secret of the one agent's endpoint on this machine. */
