@@ -72,6 +72,22 @@ describe.each([...clientNames])("%s", (client) => {
     expect(complaints(rig, client)).toEqual([]);
   });
 
+  test("P8: the model does not answer in a turn: the turn goes on when it does, and what came meanwhile is read", async () => {
+    await rig.headless("ada", client);
+    const model = rig.models[client];
+    model.answering(false);
+    await rig.send("ada", sendOrder("asked while it was away"));
+    await until("the client has tried again", () => model.refused() > 1 || undefined, waitMs);
+    await rig.send("ada", "and this");
+    expect(rig.seenBy(client, "asked while it was away")).toEqual([]);
+    model.answering(true);
+    await found("its write", ({ body }) => body === "asked while it was away");
+    await found("the later message is read", ({ body, read_at }) => body === "and this" && read_at !== null);
+    expect(operatorGot(rig)).toEqual(["asked while it was away"]);
+    expect(missingTools(model.requests)).toSatisfy(none);
+    expect(complaints(rig, client)).toEqual([]);
+  });
+
   test("P2: the runner is killed during a turn and started again: the session goes on, nothing is given twice", async () => {
     const model = rig.models[client];
     const later = model.hold("later");

@@ -21,6 +21,7 @@ export function startMessagesEndpoint(file?: string): ModelEndpoint {
   const log = modelLog(file);
   const held = holdAnswers();
   let silent = false;
+  let refused = 0;
   let count = 0;
   const server = Bun.serve({
     hostname: "127.0.0.1",
@@ -31,7 +32,10 @@ export function startMessagesEndpoint(file?: string): ModelEndpoint {
       if (request.method === "HEAD") return new Response(null);
       if (pathname.endsWith("/count_tokens")) return Response.json({ input_tokens: 100 });
       if (!pathname.endsWith("/v1/messages")) return apiError(404, `there is no ${pathname}`);
-      if (silent) return apiError(529, "the scripted model is silent");
+      if (silent) {
+        refused += 1;
+        return apiError(529, "the scripted model is silent");
+      }
       const raw = await request.text();
       const body = JSON.parse(raw) as Body;
       const tools = (body.tools ?? []).map(({ name }) => name);
@@ -50,6 +54,7 @@ export function startMessagesEndpoint(file?: string): ModelEndpoint {
     answering(on) {
       silent = !on;
     },
+    refused: () => refused,
     hold: held.hold,
     close: () => server.stop(true),
   };

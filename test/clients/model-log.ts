@@ -22,6 +22,8 @@ export type ModelEndpoint = {
   readonly requests: readonly ModelRequest[];
   /** Whether it answers, or refuses every request as a model that is overloaded does. */
   answering(on: boolean): void;
+  /** How many requests it has refused. */
+  refused(): number;
   /** The answer with these words in its move, such as a tool's argument, is held back until it is let go. */
   hold(words: string): Held;
   close(): Promise<void>;

@@ -22,6 +22,7 @@ export function startResponsesEndpoint(file?: string): ModelEndpoint {
   const log = modelLog(file);
   const held = holdAnswers();
   let silent = false;
+  let refused = 0;
   let count = 0;
   const server = Bun.serve({
     hostname: "127.0.0.1",
@@ -31,7 +32,10 @@ export function startResponsesEndpoint(file?: string): ModelEndpoint {
       const { pathname } = new URL(request.url);
       if (request.method !== "POST" || !pathname.endsWith("/responses"))
         return apiError(404, `there is no ${pathname}`);
-      if (silent) return apiError(503, "the scripted model is silent");
+      if (silent) {
+        refused += 1;
+        return apiError(503, "the scripted model is silent");
+      }
       const raw = await request.text();
       const body = JSON.parse(raw) as Body;
       const tools = offered(body.tools ?? [], undefined);
@@ -51,6 +55,7 @@ export function startResponsesEndpoint(file?: string): ModelEndpoint {
     answering(on) {
       silent = !on;
     },
+    refused: () => refused,
     hold: held.hold,
     close: () => server.stop(true),
   };
