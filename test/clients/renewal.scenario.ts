@@ -12,6 +12,7 @@ import { needs } from "../needs.ts";
 import { type Front, openFront } from "./front.ts";
 import { watchNetwork } from "./network.ts";
 import { type ClientName, clientNames, openRig, type Rig } from "./rig.ts";
+import { connected } from "./supervised.ts";
 import { complaints, delivery, missingTools, operatorGot, results, sendOrder, waitMs } from "./watched.ts";
 
 const network = await watchNetwork();
@@ -116,7 +117,9 @@ describe.each([...clientNames])("%s", (client) => {
     renewedUnderCalls(client, () => rig.headless("ada", client, { more: ["--relay", front.url] })));
 
   needs("tmux")("P4: [P1.6] at a terminal: tokens change under calls", () =>
-    renewedUnderCalls(client, () => rig.terminal("ada", client, { relay: front.url })),
+    renewedUnderCalls(client, async () =>
+      connected(rig, await rig.terminal("ada", client, { relay: front.url }), client),
+    ),
   );
 });
 

@@ -9,7 +9,9 @@ import { type ControlPath, controlPaths } from "../../src/runner/control-paths.t
 import { listInfoFiles, type RunnerInfo } from "../../src/runner/info-file.ts";
 import { program, type Ready, type Serving, until } from "../e2e/kit.ts";
 import { isAlive } from "../fixtures/agents/agents.ts";
-import type { Rig } from "./rig.ts";
+import type { ClientName, Rig } from "./rig.ts";
+import type { Terminal } from "./terminal.ts";
+import { waitMs } from "./watched.ts";
 
 /** As the document has it. */
 const loop = 'until "$@"; do sleep 1; done';
@@ -56,10 +58,18 @@ export function runnerOf(rig: Rig): RunnerInfo {
   return info;
 }
 
-/** True once the client of the one runner has opened its stream at the endpoint; undefined before. */
-export async function hasTools(rig: Rig): Promise<true | undefined> {
-  const { endpoint } = (await ask(rig, controlPaths.status)) as { endpoint?: { streams: number } };
-  return (endpoint?.streams ?? 0) > 0 ? true : undefined;
+/**
+ * Until then Claude Code (2.1.330) offers none of our tools to a prompt, and keeps to that for the whole session: the
+ * endpoint has its stream, and its screen shows our status line, which it draws after it has started.
+ */
+export async function connected(rig: Rig, terminal: Terminal, client: ClientName): Promise<void> {
+  const hasStream = async () => {
+    const { endpoint } = (await ask(rig, controlPaths.status)) as { endpoint?: { streams: number } };
+    return (endpoint?.streams ?? 0) > 0 ? true : undefined;
+  };
+  await until("its tools are connected", hasStream, waitMs);
+  const shown = { claude: "relay: ada", codex: "gpt-5.1-codex" }[client];
+  await until("it is drawn", () => terminal.screen().includes(shown) || undefined, waitMs);
 }
 
 /** Turns that the one runner has seen end. */

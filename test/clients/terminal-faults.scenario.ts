@@ -10,7 +10,7 @@ import { isAlive } from "../fixtures/agents/agents.ts";
 import { needs } from "../needs.ts";
 import { watchNetwork } from "./network.ts";
 import { clientNames, openRig, type Rig } from "./rig.ts";
-import { askEndpoint, endpointSecret, hasTools, runnerOf, turnsOf } from "./supervised.ts";
+import { askEndpoint, connected, endpointSecret, runnerOf, turnsOf } from "./supervised.ts";
 import type { Terminal } from "./terminal.ts";
 import { typeUntilSeen } from "./typing.ts";
 import { complaints, delivery, missingTools, operatorGot, results, sendOrder, waitMs } from "./watched.ts";
@@ -42,15 +42,6 @@ describe.each([...clientNames])("%s at a terminal", (client) => {
     await typeUntilSeen(rig, terminal, { client, words });
     await until("the turn is over", async () => (await turnsOf(rig)) > before || undefined, waitMs);
   };
-  /**
-   * Until then Claude Code (2.1.330) offers none of our tools to a prompt, and keeps to that for the whole session: the
-   * endpoint has its stream, and its screen shows our status line, which it draws after it has started.
-   */
-  const connected = async (terminal: Terminal) => {
-    await until("its tools are connected", () => hasTools(rig), waitMs);
-    const shown = { claude: "relay: ada", codex: "gpt-5.1-codex" }[client];
-    await until("it is drawn", () => terminal.screen().includes(shown) || undefined, waitMs);
-  };
   const enrol = async () => {
     const place = ["--relay", rig.relayUrl, "--token-file", join(rig.world.home, "operator.token"), "HOME"];
     expect((await rig.world.cli(["run", "exec", "--name", "ada", ...place, "--", "true"])).code).toBe(0);
@@ -61,7 +52,7 @@ describe.each([...clientNames])("%s at a terminal", (client) => {
     await enrol();
     await rig.killRelay();
     const terminal = await rig.terminal("ada", client, { wait: false });
-    await connected(terminal);
+    await connected(rig, terminal, client);
     await turn(terminal, "good day");
     await turn(terminal, sendOrder("while down"));
     expect(results(rig, client)).toEqual([expect.stringContaining(`"queued":true`)]);
@@ -96,7 +87,7 @@ describe.each([...clientNames])("%s at a terminal", (client) => {
       await rig.terminal("ada", client, { at: shell });
       const first = runnerOf(rig);
       const secret = endpointSecret(rig);
-      await connected(shell);
+      await connected(rig, shell, client);
       await turn(shell, "good day");
       await turn(shell, sendOrder("told sent"));
       expect(results(rig, client)).toEqual([expect.stringContaining(`"queued":false`)]);
@@ -121,7 +112,7 @@ describe.each([...clientNames])("%s at a terminal", (client) => {
       expect([again.pid === first.pid, again.mcpUrl]).toEqual([false, first.mcpUrl]);
       expect(endpointSecret(rig) === secret).toBe(true);
       expect(await askEndpoint(first.mcpUrl, secret)).toBe(200);
-      await connected(shell);
+      await connected(rig, shell, client);
       await typeUntilSeen(rig, shell, { client, words: "go on" });
       await delivery(rig, "the last write", ({ body }) => body === "not called yet");
       await rig.send("ada", "and now");
