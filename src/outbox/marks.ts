@@ -35,6 +35,8 @@ type Line = { a?: OpenRow[]; e?: [id: number, state: RecordState][]; head?: Mark
 const stepBytes = 256 * 1_024;
 /** The file is written anew when it is larger than this and than a few times what it has to say. */
 const rewriteBytes = 512 * 1_024;
+/** About what an accepted write takes in it. */
+const rowBytes = 100;
 
 /** The file in an outbox folder. */
 export function marksFileOf(dir: string): string {
@@ -75,7 +77,6 @@ export class Marks {
   /** Where the next line goes, and how far the file was written ahead. */
   #end = 0;
   #ahead = 0;
-  #baseBytes = 0;
 
   /** Replaces the file by one that says this. */
   constructor(dir: string, head: MarksHead, open: Iterable<Accepted>) {
@@ -87,7 +88,7 @@ export class Marks {
 
   /** Called before a transaction begins: makes room while failing still has no consequence. */
   prepare(): void {
-    if (this.#end > Math.max(rewriteBytes, 4 * this.#baseBytes)) this.#rewrite();
+    if (this.#end > Math.max(rewriteBytes, 4 * rowBytes * this.#open.size)) this.#rewrite();
     else if (this.#ahead - this.#end < stepBytes / 2) this.#writeAhead();
   }
 
@@ -137,7 +138,6 @@ export class Marks {
     this.#handle = openSync(marksFileOf(this.#dir), constants.O_RDWR);
     this.#end = content.length;
     this.#ahead = content.length;
-    this.#baseBytes = content.length;
     this.#writeAhead();
   }
 
