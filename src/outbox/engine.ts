@@ -192,16 +192,16 @@ export class Engine {
     if (freeBytes !== undefined)
       return { status: "noRoom", freeBytes, wantedBytes: limits.freeBytesMin + limits.reserveBytes };
     const id = rows.add(record);
-    const { fingerprint, callId, now: enqueuedAt } = record;
+    const { key, messageId, tool, fingerprint, callId, now: enqueuedAt } = record;
     recent.add({ id, fingerprint, callId, enqueuedAt, seen: false });
-    this.#took({ ...record, id, at: record.now });
+    this.#took({ id, key, messageId, tool, at: enqueuedAt }, record.bytes);
     return { status: "stored", id };
   }
 
-  #took({ id, key, messageId, tool, at, bytes }: Accepted & { bytes: number }): void {
-    const { records, bytes: all } = this.#counts;
-    this.#counts = { records: records + 1, bytes: all + bytes };
-    this.#accepted.push({ id, key, messageId, tool, at });
+  #took(accepted: Accepted, added: number): void {
+    const { records, bytes } = this.#counts;
+    this.#counts = { records: records + 1, bytes: bytes + added };
+    this.#accepted.push(accepted);
   }
 
   #save({ verbs, limits, recent }: OpenFile, request: SaveRequest) {
@@ -219,8 +219,9 @@ export class Engine {
     if (records >= limits.recordsMax || bytes >= limits.bytesMax) return { status: "full", records, bytes };
     const reply = people.retry(request, epoch);
     if (reply.status === "stored") {
-      rows.took(reply.record.id);
-      this.#took({ ...reply.record, at: request.now });
+      const { id, key, messageId, tool, bytes: added } = reply.record;
+      rows.took(id);
+      this.#took({ id, key, messageId, tool, at: request.now }, added);
     }
     return reply;
   }

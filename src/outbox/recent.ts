@@ -61,9 +61,9 @@ export class Recent {
     const write = this.#byId.get(id);
     if (write === undefined) return;
     this.#byId.delete(id);
-    const others = this.#byPrint.get(write.fingerprint)?.filter((one) => one !== write) ?? none;
-    if (others.length === 0) this.#byPrint.delete(write.fingerprint);
-    else this.#byPrint.set(write.fingerprint, others);
+    const equal = this.#byPrint.get(write.fingerprint) ?? none;
+    if (equal.length <= 1) this.#byPrint.delete(write.fingerprint);
+    else equal.splice(equal.indexOf(write), 1);
   }
 
   #forget(now: number): void {
