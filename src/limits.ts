@@ -342,8 +342,9 @@ export const limits = {
   codexStartMs: 20 * second,
   /** A lost connection to Codex's app-server is opened again after this pause. */
   codexReconnectMs: second,
-  /** A first text waits this long for Codex to connect to our tools: without them its turn would begin all the same. */
-  codexToolsMs: 10 * second,
+  /** A first text waits this long for the program to have our tools; and Claude Code, a moment from their list to their use. */
+  agentToolsMs: 10 * second,
+  claudeToolsSettleMs: second,
   /** A conversation that a person has begun can be joined a moment after its first turn: asked this often, in such pauses. */
   codexJoinMs: 100,
   codexJoinAttempts: 100,

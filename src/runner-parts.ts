@@ -87,6 +87,8 @@ export type RunnerOptions = {
 export type SessionPart = {
   /** The agent has seen its inbox up to this seq with a tool. */
   seen(seq: number): void;
+  /** Its program has got the list of our tools. */
+  toolsListed(): void;
   hook(report: HookInput): unknown;
   /** What it does and did. */
   view(): unknown;
@@ -285,6 +287,7 @@ function endpointOptionsOf(parts: Parts, saved: EndpointFile): EndpointOptions {
       parts.acknowledge.seen(seq);
       parts.session?.seen(seq);
     },
+    toolsListed: () => parts.session?.toolsListed(),
   };
 }
 

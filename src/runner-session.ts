@@ -85,6 +85,7 @@ export function startAgentSession(
       inbox.add(message);
     },
     seen: (seq) => inbox.seen(seq),
+    toolsListed: () => session.toolsListed?.(),
     relayBack() {
       joined.owed.changed();
       joined.receipts.retry();
@@ -117,6 +118,7 @@ function join(parts: Parts, facts: SessionFacts): Joined {
     mode: modeOf(options),
     request: (conversation) => ({ ...requestNow(parts, facts), conversation }),
     saved,
+    ownEndpoint: parts.endpoint !== undefined,
     scratch: parts.scratch?.path ?? folder,
     onEvent: (event, status) => {
       if (listener.joined !== undefined) onEvent(listener.joined, event, status);

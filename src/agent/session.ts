@@ -47,6 +47,8 @@ export type SessionOptions = {
   request(conversation: Conversation | undefined): LaunchRequest;
   /** The conversation of an earlier run of this agent that is to go on. */
   saved: SavedConversation | undefined;
+  /** Its program gets our tools from this runner, so that `toolsListed` is told. */
+  ownEndpoint: boolean;
   /** Folder for short-lived files of the session; gone after it. */
   scratch: string;
   /** Every event, after it was applied to the status. */
@@ -75,6 +77,8 @@ export interface Session {
   started(child: SessionChild): void;
   /** A line of its output; only in `headless` mode. */
   output(line: string, stream: "stdout" | "stderr"): void;
+  /** The program has got the list of our tools. */
+  toolsListed?(): void;
   /** It has ended; `prepare` is asked again when it is started anew. */
   exited(): void;
   /** A hook reports; what it is to print. */

@@ -59,6 +59,8 @@ export type EndpointOptions = {
   readonly serverInfo: { readonly name: string; readonly version: string };
   /** The agent has seen all its messages up to this seq. */
   inboxSeen?(seq: number): void;
+  /** The agent's program has asked for the tools, and gets them now. */
+  toolsListed?(): void;
   onState?(state: UpstreamState): void;
 };
 

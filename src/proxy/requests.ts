@@ -46,6 +46,7 @@ async function listTools(core: Core, ask: Ask): Promise<Outcome> {
   const { tools } = core.shown();
   const list = ask.era.name === "legacy" ? tools.map(legacyShape) : tools;
   core.sessions.shownTo(ask.session, shownFingerprint(tools));
+  core.options.toolsListed?.();
   return resultAnswer(core, ask, { tools: list });
 }
 

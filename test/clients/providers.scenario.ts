@@ -93,6 +93,7 @@ function open(provider: Name) {
       mode: "headless",
       request: (conversation) => ({ ...request, conversation }),
       saved,
+      ownEndpoint: true,
       scratch,
       onEvent(event) {
         events.push(event);

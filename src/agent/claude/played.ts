@@ -36,6 +36,7 @@ export function playOptions(
         return requestOf(mode, home, { conversation, args });
       },
       saved,
+      ownEndpoint: true,
       scratch: home,
       onEvent: (event) => void events.push(event),
       takeWaiting() {

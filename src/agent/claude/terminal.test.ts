@@ -17,7 +17,8 @@ beforeAll(() => {
 afterEach(() => stop());
 afterAll(() => rmSync(home, { recursive: true }));
 
-function start({ inbox = true } = {}) {
+/** A session whose program runs; it gets our tools with its first hook, unless `tools` says otherwise. */
+function start({ inbox = true, tools = true } = {}) {
   number += 1;
   const played = playOptions("terminal", { home });
   const session = openTerminalSession(played.options, launch);
@@ -40,17 +41,21 @@ function start({ inbox = true } = {}) {
     void session.close();
   };
   const env = inbox ? { CLAUDE_CODE_MESSAGING_SOCKET: path, CLAUDE_CODE_MESSAGING_TOKEN: "secret" } : {};
-  const hook = (event: string, input: Record<string, unknown> = {}) =>
-    session.hook({
+  const hook = (event: string, input: Record<string, unknown> = {}) => {
+    const reply = session.hook({
       event,
       input: { session_id: "c1", transcript_path: transcript, hook_event_name: event, ...input },
       env,
     });
+    played.clock.advance(tools && event === "SessionStart" ? limits.claudeToolsSettleMs : 0);
+    return reply;
+  };
   const write = (line: object) => {
     appendFileSync(transcript, `${JSON.stringify(line)}\n`);
     played.clock.advance(limits.transcriptPollMs);
   };
   session.started({ pid: 1, write: () => false, closeInput() {} });
+  if (tools) session.toolsListed?.();
   return { ...played, played, session, hook, write, inbox: got.promise, transcript };
 }
 
@@ -60,6 +65,67 @@ test("the first hook tells the conversation and that input is taken", () => {
   expect(hook("SessionStart", { source: "startup" })).toBeUndefined();
   expect(session.status.state).toBe("idle");
   expect(only("conversation")).toEqual([{ type: "conversation", id: "c1", transcript }]);
+});
+
+describe("a start waits for our tools", () => {
+  const begun = async (mcp = true) => {
+    const started = start({ tools: false });
+    const { options } = started.played;
+    const { request } = options;
+    options.request = (conversation) => {
+      const asked = request(conversation);
+      return { ...asked, features: { ...asked.features, mcp } };
+    };
+    await started.session.prepare();
+    started.hook("SessionStart");
+    return started;
+  };
+
+  test("texts are taken a moment after the first list, also when lists go on", async () => {
+    const { session, clock, only } = await begun();
+    clock.advance(limits.agentToolsMs / 2);
+    session.toolsListed?.();
+    clock.advance(limits.claudeToolsSettleMs - 1);
+    session.toolsListed?.();
+    expect(session.status.state).toBe("starting");
+    clock.advance(1);
+    expect(session.status.state).toBe("idle");
+    clock.advance(10 * limits.agentToolsMs);
+    expect(only("ready")).toHaveLength(1);
+  });
+
+  test("without a list they are taken after a time", async () => {
+    const { session, clock } = await begun();
+    clock.advance(limits.agentToolsMs - 1);
+    expect(session.status.state).toBe("starting");
+    clock.advance(1);
+    expect(session.status.state).toBe("idle");
+  });
+
+  test("a turn that the person has begun meanwhile goes on", async () => {
+    const { session, hook, clock } = await begun();
+    hook("UserPromptSubmit", { prompt: "mine" });
+    session.toolsListed?.();
+    clock.advance(limits.claudeToolsSettleMs);
+    expect(session.status.state).toBe("busy");
+  });
+
+  test("with MCP off, and at a second beginning such as /clear, there is nothing to wait for", async () => {
+    expect((await begun(false)).session.status.state).toBe("idle");
+    const { session, hook, clock, only } = await begun();
+    session.toolsListed?.();
+    clock.advance(limits.claudeToolsSettleMs);
+    hook("SessionStart", { source: "clear" });
+    expect(session.status.state).toBe("idle");
+    expect(only("ready")).toHaveLength(2);
+  });
+
+  test("a program that ends while it is waited for takes nothing afterwards", async () => {
+    const { session, clock, only } = await begun();
+    session.exited();
+    clock.advance(10 * limits.agentToolsMs);
+    expect(only("ready")).toEqual([]);
+  });
 });
 
 test("[P8.1] a text goes to the session's inbox with its token, and is injected when the prompt was submitted", async () => {

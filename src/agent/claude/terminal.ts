@@ -28,7 +28,19 @@ type Parts = {
   feedback: string | undefined;
   /** Tells the end of a turn that was put off. */
   endTurn: (() => void) | undefined;
+  start: Start;
 };
+
+/** What is known of a start: a first text that comes before our tools are there would begin a turn without them. */
+type Start = {
+  /** Texts of ours wait for the tools. */
+  waits: boolean;
+  listed: boolean;
+  /** The first hook was heard. */
+  begun: boolean;
+  cancel: () => void;
+};
+const newStart = (waits: boolean): Start => ({ waits, listed: false, begun: false, cancel() {} });
 
 /** Opens a session; nothing runs before `prepare`. */
 export function openTerminalSession(
@@ -46,6 +58,7 @@ export function openTerminalSession(
     watch: undefined,
     feedback: undefined,
     endTurn: undefined,
+    start: newStart(false),
   };
   const { core, conversation, pending } = parts;
   // Without our hooks nothing is known of the session: neither what it does nor where its inbox is.
@@ -60,11 +73,17 @@ export function openTerminalSession(
     async prepare() {
       const { features, aids } = options.request(undefined);
       reports = features.hooks && aids.program !== undefined && aids.folder !== undefined;
+      parts.start = newStart(features.mcp && options.ownEndpoint);
       const chosen = conversation.next(options.request(undefined));
       return launch(options.request(chosen));
     },
     started: () => core.emit({ type: "started" }),
     output() {},
+    toolsListed() {
+      if (parts.start.listed) return;
+      parts.start.listed = true;
+      takeTextsSoon(parts);
+    },
     exited() {
       forget(parts);
       pending.clear("the program has ended");
@@ -88,7 +107,38 @@ function forget(parts: Parts): void {
   parts.inbox = undefined;
   parts.feedback = undefined;
   parts.endTurn = undefined;
+  parts.start.cancel();
   parts.tools.clear();
+}
+
+/** The first hook: texts are taken once our tools are there, or a time is over. */
+function begin(parts: Parts): void {
+  const { start, core, options } = parts;
+  const first = !start.begun;
+  start.begun = true;
+  if (!first || !start.waits) {
+    core.emit({ type: "ready" });
+    return;
+  }
+  start.cancel = options.clock.after(options.limits.agentToolsMs, () => {
+    options.log.warn("Claude Code has not asked for our tools: it gets what waits all the same");
+    takeTexts(parts);
+  });
+  takeTextsSoon(parts);
+}
+
+/** It has the list, and uses it a moment later. */
+function takeTextsSoon(parts: Parts): void {
+  const { start, options } = parts;
+  if (!start.begun || !start.listed || !start.waits) return;
+  start.cancel();
+  start.cancel = options.clock.after(options.limits.claudeToolsSettleMs, () => takeTexts(parts));
+}
+
+function takeTexts({ start, core }: Parts): void {
+  start.waits = false;
+  // Its person may have begun a turn meanwhile.
+  if (core.status.state === "starting") core.emit({ type: "ready" });
 }
 
 async function inject(injection: Injection, parts: Parts): Promise<InjectOutcome> {
@@ -117,7 +167,7 @@ function onHook(report: HookReport, parts: Parts): HookReply {
   const { input } = report;
   switch (report.event) {
     case "SessionStart":
-      core.emit({ type: "ready" });
+      begin(parts);
       return undefined;
     case "UserPromptSubmit":
       core.emit({ type: "turn-began" });

@@ -69,6 +69,7 @@ export function played(
       mode: request.mode,
       request: (conversation) => ({ ...request, conversation }),
       saved: options.saved,
+      ownEndpoint: true,
       scratch: "/scratch",
       onEvent: (event) => void events.push(event),
       clock,

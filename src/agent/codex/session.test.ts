@@ -29,7 +29,7 @@ describe("headless", () => {
     at.tell("mcpServer/startupStatus/updated", { name: "agent-relay", status: "starting" });
     await settled();
     expect(at.session.status.state).toBe("starting");
-    at.clock.advance(limits.codexToolsMs);
+    at.clock.advance(limits.agentToolsMs);
     await settled();
     expect(at.session.status.state).toBe("idle");
   });

@@ -251,7 +251,7 @@ class CodexSession implements Session {
     const { clock, limits, mode } = this.#options;
     // A person at a terminal does not wait for them.
     if (mode === "headless" && this.#request().features.mcp)
-      await Promise.race([this.#tools.promise, sleep(clock, limits.codexToolsMs)]);
+      await Promise.race([this.#tools.promise, sleep(clock, limits.agentToolsMs)]);
     if (this.#link === link) this.#core.emit({ type: "ready" });
   }
 
