@@ -9,6 +9,7 @@ import { followsResult } from "./model-log.ts";
 import { watchNetwork } from "./network.ts";
 import { type ClientName, clientNames, openRig, type Rig } from "./rig.ts";
 import { typeUntilSeen } from "./typing.ts";
+import { missingTools } from "./watched.ts";
 
 const network = await watchNetwork();
 const waitMs = 45_000;
@@ -45,6 +46,26 @@ describe.each([...clientNames])("%s at a terminal", (client) => {
         waitMs,
       );
       await typeUntilSeen(rig, terminal, { client, words: "typed by the person" });
+    },
+  );
+
+  needs("tmux")(
+    "P8: what waits when the session starts is its first turn, and our tools are in it",
+    async () => {
+      const before = await rig.headless("ada", client);
+      await before.stop();
+      await rig.send("ada", "you were away", "--expects-reply");
+      const terminal = await rig.terminal("ada", client, { wait: false });
+      const answer = await until(
+        "the operator has the answer",
+        () => rig.delivered().find(({ recipient }) => recipient === "operator"),
+        waitMs,
+      ).catch((error: unknown) => {
+        throw new Error(`${error}: the screen is ${terminal.screen()}`);
+      });
+      const asked = rig.delivered().find(({ recipient }) => recipient === "ada");
+      expect(answer.reply_to).toBe(asked?.id ?? "");
+      expect(missingTools(rig.seenBy(client, asked?.id ?? "none").slice(0, 1))).toEqual([[]]);
     },
   );
 
