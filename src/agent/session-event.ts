@@ -38,6 +38,8 @@ export type SessionEvent =
   | { type: "dropped"; injection: string }
   /** Nothing but a sign of life. */
   | { type: "alive" }
+  /** The provider does not know the conversation that was to go on: the next start begins another. */
+  | { type: "forgotten" }
   /** Something of the provider went wrong, but the session goes on. */
   | { type: "trouble"; what: string }
   /** The program of this start has ended; the supervisor may start it again. */

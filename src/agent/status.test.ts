@@ -19,6 +19,7 @@ const events: Record<SessionEvent["type"], SessionEvent> = {
   dropped: { type: "dropped", injection: "i1" },
   alive: { type: "alive" },
   trouble: { type: "trouble", what: "x" },
+  forgotten: { type: "forgotten" },
   exited: { type: "exited" },
 };
 const names = Object.keys(events) as SessionEvent["type"][];

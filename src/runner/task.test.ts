@@ -60,6 +60,17 @@ describe("a runner that starts again with the same command", () => {
     expect(open("build it", second.last()).texts()).toEqual([goOnText]);
   });
 
+  test("gives it anew when the conversation in which it was cut is not known any more", () => {
+    const second = open("build it", cut());
+    second.keeper.onEvent({ type: "forgotten" });
+    second.keeper.onEvent({ type: "exited" });
+    expect(second.given.map(({ text, given }) => [text, given])).toEqual([
+      [goOnText, false],
+      ["build it", true],
+    ]);
+    expect(second.last()?.stage).toBe("given");
+  });
+
   test("says nothing when its turn was over", () => {
     const saved = after((run) => {
       run.taken();

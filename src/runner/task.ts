@@ -62,6 +62,8 @@ export function keepTask({ task, saved, newId, give, changed }: TaskOptions): Ta
       if (note === undefined || note.stage === "done") return;
       if (type === "taken" && ids.has(injection)) is(note, "taken");
       else if (type === "turn-ended" && note.stage === "taken" && isOver(turn, ids)) is(note, "done");
+      // In another conversation nothing stands above that could be gone on with.
+      else if (type === "forgotten" && note.stage === "taken") is(note, "given");
       else if (type === "exited") begin();
     },
   };

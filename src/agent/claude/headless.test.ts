@@ -217,10 +217,11 @@ describe("which conversation", () => {
     const folder = join(home, ".claude", "projects", "-work");
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "c9.jsonl"), "");
-    const { session, asked } = start({ home, saved: { id: "c9" } });
+    const { session, asked, only } = start({ home, saved: { id: "c9" } });
     await session.prepare();
     expect(asked.at(-1)).toEqual({ id: "c9", resume: true });
     session.output("No conversation found with session ID: c9", "stderr");
+    expect(only("forgotten", "trouble").map(({ type }) => type)).toEqual(["forgotten", "trouble"]);
     await session.prepare();
     expect(asked.at(-1)).toMatchObject({ resume: false });
   });

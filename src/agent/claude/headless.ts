@@ -105,6 +105,7 @@ function onErrorLine(text: string, { conversation, core }: Parts, log: SessionOp
   log.debug("Claude Code wrote to its standard error", { line: text.slice(0, 500) });
   if (!/No conversation found/i.test(text)) return;
   conversation.forget();
+  core.emit({ type: "forgotten" });
   core.emit({ type: "trouble", what: "the conversation that was to go on is not known any more" });
 }
 
