@@ -316,7 +316,6 @@ async function shutDown(
   relay.streams.close();
   relay.failedLogins.close();
   relay.rateHolds.close();
-  relay.rateHolds.close();
   await listener.close(limits.pumpFlushMs);
   await mcp.close();
   await relay.refusals.close();

@@ -1,6 +1,6 @@
 /**
- * The floor of the bench: rows of as many bytes by the same engine with the same settings, behind the same worker, in
- * grouped commits. It has no guard against repeated calls, no hash, no marks, and delivers nothing.
+ * The floor of the bench: rows of as many bytes by the same engine with the same settings, in a worker that gets each by
+ * itself and commits those together that came together. It has no guard against repeated calls, no hash, no marks, and delivers nothing.
  */
 import type { Database } from "bun:sqlite";
 import { openSqlite } from "../../src/base/sqlite.ts";

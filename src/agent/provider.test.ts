@@ -4,33 +4,17 @@ import { tokenText } from "../wire/token.ts";
 import * as claude from "./claude.ts";
 import * as codex from "./codex.ts";
 import * as exec from "./exec.ts";
+import { playedRequest, playedSecret } from "./played-request.ts";
 import { type LaunchPlan, type LaunchRequest, type ProviderName, providerNames } from "./provider.ts";
 import { isProviderName, providers } from "./providers.ts";
 import { tomlString } from "./toml.ts";
 
-const secret = "s3cr3t-of-this-session";
+const secret = playedSecret;
 const request: LaunchRequest = {
-  session: {
-    mcpUrl: "http://127.0.0.1:41000/mcp",
-    sessionToken: { name: "AGENT_RELAY_SESSION_TOKEN", value: secret },
-    agentName: "ada",
-    relayUrl: "http://127.0.0.1:4850",
-    approval: "ask",
-    token: { jti: "jti-1", profile: "default", expiresAt: "2026-01-01T00:00:00.000Z" },
-    workspaceMode: "shared",
-  },
-  features: { mcp: true, skills: true, statusLine: true, hooks: true },
-  settings: {},
+  ...playedRequest,
+  session: { ...playedRequest.session, approval: "ask" },
   mode: "terminal",
-  conversation: undefined,
-  instructions: "",
-  aids: {},
   args: ["one", "--two"],
-  cwd: "/work",
-  environment: { PATH: "/bin", HOME: "/home/ada" },
-  find: (program) => `/opt/${program}`,
-  toolCallMs: 300_000,
-  mcpStartMs: 20_000,
 };
 
 function ready(plan: LaunchPlan) {

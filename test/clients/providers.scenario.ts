@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { LaunchPlan, LaunchRequest } from "../../src/agent/launch.ts";
+import { playedRequest } from "../../src/agent/played-request.ts";
 import { providers } from "../../src/agent/providers.ts";
 import type { SavedConversation, Session } from "../../src/agent/session.ts";
 import type { SessionEvent } from "../../src/agent/session-event.ts";
@@ -33,26 +34,9 @@ const uuid = () => crypto.randomUUID();
 
 function requestFor(person: Person): Omit<LaunchRequest, "conversation"> {
   return {
-    session: {
-      mcpUrl: "http://127.0.0.1:1/mcp",
-      sessionToken: { name: "AGENT_RELAY_SESSION_TOKEN", value: "unused" },
-      agentName: "ada",
-      relayUrl: "http://127.0.0.1:1",
-      approval: "provider",
-      token: { jti: "", profile: "", expiresAt: "" },
-      workspaceMode: "shared",
-    },
+    ...playedRequest,
     features: { mcp: false, skills: false, statusLine: false, hooks: false },
-    settings: {},
-    mode: "headless",
-    instructions: "",
-    aids: {},
-    args: [],
-    cwd: person.work,
-    environment: person.env,
-    find: findProgram,
-    toolCallMs: limits.agentToolCallMs,
-    mcpStartMs: limits.agentMcpStartMs,
+    ...{ cwd: person.work, environment: person.env, find: findProgram },
   };
 }
 

@@ -7,12 +7,12 @@ import { until } from "../e2e/kit.ts";
 import { needs } from "../needs.ts";
 import { followsResult } from "./model-log.ts";
 import { watchNetwork } from "./network.ts";
-import { type ClientName, clientNames, openRig, type Rig } from "./rig.ts";
+import { type ClientName, clientNames, type Delivered, openRig, type Rig } from "./rig.ts";
+import type { Terminal } from "./terminal.ts";
 import { typeUntilSeen } from "./typing.ts";
-import { missingTools } from "./watched.ts";
+import { delivery, missingTools, waitMs } from "./watched.ts";
 
 const network = await watchNetwork();
-const waitMs = 45_000;
 let rig: Rig;
 beforeEach(async () => {
   rig = await openRig({ env: { HTTPS_PROXY: network.proxy } });
@@ -24,19 +24,23 @@ const sleepOrder: Record<ClientName, string> = {
   codex: 'DO exec_command {"cmd":"sleep 4; echo slept"}',
 };
 
+/** A row of an inbox as soon as there is one; the screen says why when there is none. */
+const row = (terminal: Terminal, what: string, wanted: (one: Delivered) => boolean) =>
+  delivery(rig, what, wanted).catch((error: unknown) => {
+    throw new Error(`${error}: the screen is ${terminal.screen()}`);
+  });
+
 describe.each([...clientNames])("%s at a terminal", (client) => {
   needs("tmux")(
     "P8: an idle session wakes by a message and answers it; the person sees it and goes on",
     async () => {
       const terminal = await rig.terminal("ada", client);
       await rig.send("ada", "what is up", "--expects-reply");
-      const answer = await until(
+      const answer = await row(
+        terminal,
         "the operator has the answer",
-        () => rig.delivered().find(({ recipient }) => recipient === "operator"),
-        waitMs,
-      ).catch((error: unknown) => {
-        throw new Error(`${error}: the screen is ${terminal.screen()}`);
-      });
+        (one) => one.recipient === "operator",
+      );
       const asked = rig.delivered().find(({ recipient }) => recipient === "ada");
       expect(answer.reply_to).toBe(asked?.id ?? "");
       expect(rig.seenBy(client, asked?.id ?? "none")).not.toEqual([]);
@@ -56,13 +60,11 @@ describe.each([...clientNames])("%s at a terminal", (client) => {
       await before.stop();
       await rig.send("ada", "you were away", "--expects-reply");
       const terminal = await rig.terminal("ada", client, { wait: false });
-      const answer = await until(
+      const answer = await row(
+        terminal,
         "the operator has the answer",
-        () => rig.delivered().find(({ recipient }) => recipient === "operator"),
-        waitMs,
-      ).catch((error: unknown) => {
-        throw new Error(`${error}: the screen is ${terminal.screen()}`);
-      });
+        (one) => one.recipient === "operator",
+      );
       const asked = rig.delivered().find(({ recipient }) => recipient === "ada");
       expect(answer.reply_to).toBe(asked?.id ?? "");
       expect(missingTools(rig.seenBy(client, asked?.id ?? "none").slice(0, 1))).toEqual([[]]);
@@ -77,15 +79,9 @@ describe.each([...clientNames])("%s at a terminal", (client) => {
       const model = rig.models[client];
       await until("the tool runs", () => rig.seenBy(client, sleepOrder[client])[0], waitMs);
       await rig.send("ada", "look at this now", "--urgent");
-      const row = await until(
-        "ada has read it",
-        () => rig.delivered().find(({ read_at }) => read_at !== null),
-        waitMs,
-      ).catch((error: unknown) => {
-        throw new Error(`${error}: the screen is ${terminal.screen()}`);
-      });
-      const [shown] = rig.seenBy(client, row.id);
-      expect(followsResult(shown?.items ?? [], "slept", row.id)).toBe(true);
+      const read = await row(terminal, "ada has read it", ({ read_at }) => read_at !== null);
+      const [shown] = rig.seenBy(client, read.id);
+      expect(followsResult(shown?.items ?? [], "slept", read.id)).toBe(true);
       expect(model.requests.length).toBeGreaterThan(1);
     },
   );

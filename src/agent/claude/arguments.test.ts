@@ -2,30 +2,15 @@
 import { describe, expect, test } from "bun:test";
 import { agentEnvironment } from "../environment.ts";
 import type { LaunchRequest } from "../launch.ts";
+import { playedRequest, playedSecret } from "../played-request.ts";
 import { claudeArguments } from "./arguments.ts";
 
 const request: LaunchRequest = {
-  session: {
-    mcpUrl: "http://127.0.0.1:41000/mcp",
-    sessionToken: { name: "AGENT_RELAY_SESSION_TOKEN", value: "s3cr3t" },
-    agentName: "ada",
-    relayUrl: "http://127.0.0.1:4850",
-    approval: "provider",
-    token: { jti: "jti-1", profile: "default", expiresAt: "" },
-    workspaceMode: "shared",
-  },
-  features: { mcp: true, skills: true, statusLine: true, hooks: true },
-  settings: {},
+  ...playedRequest,
   mode: "terminal",
   conversation: { id: "c1", resume: false },
   instructions: "You are 'ada'.",
   aids: { plugins: "/app/plugins/claude", program: "/app/bin/agent-relay", folder: "/home/ada/r" },
-  args: [],
-  cwd: "/work",
-  environment: { PATH: "/bin", HOME: "/home/ada" },
-  find: (program) => program,
-  toolCallMs: 300_000,
-  mcpStartMs: 20_000,
 };
 
 const mcp = `--mcp-config={"mcpServers":{"agent-relay":{"type":"http","url":"http://127.0.0.1:41000/mcp","headers":{"Authorization":"Bearer \${AGENT_RELAY_SESSION_TOKEN}"},"timeout":300000,"alwaysLoad":true}}}`;
@@ -117,9 +102,9 @@ describe("environment", () => {
 
   test("P4: the secret is in one variable and in no argument", () => {
     const env = agentEnvironment(request);
-    expect(Object.entries(env).filter(([, value]) => value.includes("s3cr3t"))).toEqual([
-      ["AGENT_RELAY_SESSION_TOKEN", "s3cr3t"],
+    expect(Object.entries(env).filter(([, value]) => value.includes(playedSecret))).toEqual([
+      ["AGENT_RELAY_SESSION_TOKEN", playedSecret],
     ]);
-    expect(claudeArguments(request).join(" ")).not.toContain("s3cr3t");
+    expect(claudeArguments(request).join(" ")).not.toContain(playedSecret);
   });
 });

@@ -3,7 +3,8 @@ import { VirtualClock } from "../../base/clock.ts";
 import { silentLog } from "../../base/log.ts";
 import { seededRandom } from "../../base/random.ts";
 import { limits } from "../../limits.ts";
-import type { Conversation, LaunchMode, LaunchRequest } from "../launch.ts";
+import type { Conversation, LaunchMode } from "../launch.ts";
+import { playedRequest } from "../played-request.ts";
 import type { Injection, SavedConversation, SessionOptions } from "../session.ts";
 import type { SessionEvent } from "../session-event.ts";
 
@@ -33,7 +34,8 @@ export function playOptions(
       mode,
       request(conversation) {
         asked.push(conversation);
-        return requestOf(mode, home, { conversation, args });
+        const environment = { PATH: "/bin", HOME: home };
+        return { ...playedRequest, mode, conversation, args, environment };
       },
       saved,
       ownEndpoint: true,
@@ -51,31 +53,6 @@ export function playOptions(
     },
   };
   return played;
-}
-
-function requestOf(
-  mode: LaunchMode,
-  home: string,
-  { conversation, args }: Pick<LaunchRequest, "conversation" | "args">,
-): LaunchRequest {
-  return {
-    session: {
-      mcpUrl: "http://127.0.0.1:1/mcp",
-      sessionToken: { name: "AGENT_RELAY_SESSION_TOKEN", value: "s" },
-      agentName: "ada",
-      relayUrl: "http://127.0.0.1:2",
-      approval: "provider",
-      token: { jti: "", profile: "", expiresAt: "" },
-      workspaceMode: "shared",
-    },
-    features: { mcp: true, skills: true, statusLine: true, hooks: true },
-    settings: {},
-    ...{ mode, conversation, args, instructions: "", aids: {}, cwd: "/work" },
-    environment: { PATH: "/bin", HOME: home },
-    find: (program) => `/opt/${program}`,
-    toolCallMs: 1_000,
-    mcpStartMs: 1_000,
-  };
 }
 
 /** Lets everything that is under way go on. */

@@ -1,32 +1,11 @@
 /** The exact commands and environments of Codex, frozen as literals, feature by feature. */
 import { describe, expect, test } from "bun:test";
 import type { LaunchPlan, LaunchRequest } from "../launch.ts";
+import { playedRequest, playedSecret } from "../played-request.ts";
 import { remoteTokenName, serverPlan, splitArguments, terminalPlan } from "./launch.ts";
 
-const secret = "s3cr3t-of-this-session";
-const request: LaunchRequest = {
-  session: {
-    mcpUrl: "http://127.0.0.1:41000/mcp",
-    sessionToken: { name: "AGENT_RELAY_SESSION_TOKEN", value: secret },
-    agentName: "ada",
-    relayUrl: "http://127.0.0.1:4850",
-    approval: "provider",
-    token: { jti: "jti-1", profile: "default", expiresAt: "2026-01-01T00:00:00.000Z" },
-    workspaceMode: "shared",
-  },
-  features: { mcp: true, skills: true, statusLine: true, hooks: true },
-  settings: {},
-  mode: "headless",
-  conversation: undefined,
-  instructions: "",
-  aids: {},
-  args: [],
-  cwd: "/work",
-  environment: { PATH: "/bin", HOME: "/home/ada" },
-  find: (program) => `/opt/${program}`,
-  toolCallMs: 300_000,
-  mcpStartMs: 20_000,
-};
+const request = playedRequest;
+const secret = playedSecret;
 const mcp = [
   ...["-c", 'mcp_servers.agent-relay.url="http://127.0.0.1:41000/mcp"'],
   ...["-c", 'mcp_servers.agent-relay.bearer_token_env_var="AGENT_RELAY_SESSION_TOKEN"'],

@@ -5,6 +5,7 @@ import { silentLog } from "../../base/log.ts";
 import { seededRandom } from "../../base/random.ts";
 import { limits } from "../../limits.ts";
 import type { LaunchMode, LaunchRequest } from "../launch.ts";
+import { playedRequest } from "../played-request.ts";
 import type { SavedConversation } from "../session.ts";
 import type { SessionEvent } from "../session-event.ts";
 import { openCodexSession } from "./session.ts";
@@ -27,31 +28,6 @@ export const usual: Script = {
   "skills/extraRoots/set": {},
 };
 
-function requestFor(mode: LaunchMode, instructions: string): Omit<LaunchRequest, "conversation"> {
-  return {
-    session: {
-      mcpUrl: "http://127.0.0.1:1/mcp",
-      sessionToken: { name: "AGENT_RELAY_SESSION_TOKEN", value: "s" },
-      agentName: "ada",
-      relayUrl: "http://127.0.0.1:2",
-      approval: "provider",
-      token: { jti: "", profile: "", expiresAt: "" },
-      workspaceMode: "shared",
-    },
-    features: { mcp: true, skills: true, statusLine: true, hooks: true },
-    settings: {},
-    mode,
-    instructions,
-    aids: { plugins: "/plugins/codex" },
-    args: [],
-    cwd: "/work",
-    environment: {},
-    find: (program) => `/opt/${program}`,
-    toolCallMs: 300_000,
-    mcpStartMs: 20_000,
-  };
-}
-
 /** A session, and the server and the programs that it reaches. */
 export function played(
   options: { script?: Script; mode?: LaunchMode; saved?: SavedConversation; instructions?: string } = {},
@@ -63,7 +39,9 @@ export function played(
   const sockets: { url: string; token: string; events: SocketEvents }[] = [];
   const servers: { command: readonly string[]; stopped: boolean }[] = [];
   const socketOf = (events: SocketEvents) => playedSocket(events, { calls, script });
-  const request = requestFor(options.mode ?? "headless", options.instructions ?? "");
+  const { mode = "headless", instructions = "" } = options;
+  const changes = { mode, instructions, aids: { plugins: "/plugins/codex" }, environment: {} };
+  const request: LaunchRequest = { ...playedRequest, ...changes };
   const session = openCodexSession(
     {
       mode: request.mode,
