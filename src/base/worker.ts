@@ -2,8 +2,8 @@
  * Calls into a worker and back: one promise per call, in order. The worker answers calls one at a time; several
  * that wait may be taken together (group commit is the handler's choice).
  */
+import { type Call, CallBundle, callsOf } from "./call-bundle.ts";
 
-type Call = { id: number; method: string; argument: unknown };
 type Reply = { id: number; value?: unknown; error?: { name: string; message: string } };
 
 /** Handlers of a worker: one per method name. */
@@ -21,30 +21,29 @@ export type WorkerClient<Methods extends Handlers> = {
 
 /**
  * Wraps a worker that runs `serveWorker`.
- * @param options with `bundle`, calls made in one turn go to the worker as one JSON text of at most so many: a third of
- *   the work of a message each. Arguments and answers must be JSON values then.
+ * @param options with `bundle`, calls made in one turn go to the worker together, at most so many; arguments and answers
+ *   must be JSON values then. `beside` names a long text that arguments may have: it travels as it is
  */
 export function workerClient<Methods extends Handlers>(
   worker: Worker,
   name: string,
-  { bundle = 0 }: { bundle?: number } = {},
+  { bundle = 0, beside }: { bundle?: number; beside?: string } = {},
 ): WorkerClient<Methods> {
   let nextId = 1;
   let closed: Error | undefined;
-  let outgoing: string[] = [];
+  const outgoing = new CallBundle(beside);
   const post = () => {
-    const texts = outgoing;
-    outgoing = [];
-    if (texts.length > 0) worker.postMessage(`[${texts.join(",")}]`);
+    if (outgoing.size > 0) worker.postMessage(outgoing.take());
   };
   const send = (call: Call) => {
     if (bundle === 0) {
       worker.postMessage(call);
       return;
     }
+    outgoing.add(call);
     // A full bundle leaves at once, so that the worker begins while the rest of the turn goes on.
-    if (outgoing.push(JSON.stringify(call)) === bundle) post();
-    else if (outgoing.length === 1) queueMicrotask(post);
+    if (outgoing.size === bundle) post();
+    else if (outgoing.size === 1) queueMicrotask(post);
   };
   const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   const failAll = (error: Error) => {
@@ -124,7 +123,7 @@ export function serveWorker(handlers: Handlers, runAll: RunAll = runInOrder): vo
   };
   scope.addEventListener("message", ({ data }: MessageEvent<Call | string>) => {
     bundled = typeof data === "string";
-    if (typeof data === "string") queue.push(...(JSON.parse(data) as Call[]));
+    if (typeof data === "string") queue.push(...callsOf(data));
     else queue.push(data);
     if (scheduled) return;
     scheduled = true;

@@ -6,7 +6,7 @@
 import { closeSync, constants, fdatasyncSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { isMissing, writePrivate } from "../base/file.ts";
-import { mintedKey } from "../wire/id.ts";
+import { isMintedKey } from "../wire/id.ts";
 import { isEnded, type RecordState, recordStates } from "./record.ts";
 
 /** Whose marks they are. */
@@ -29,14 +29,16 @@ export type MarksFound = {
 };
 
 type OpenRow = [id: number, key: string, at: number, messageId?: string, tool?: string];
-type Line = { a?: OpenRow[]; e?: [id: number, state: RecordState][]; head?: MarksHead };
+/** Writes with minted keys and following ids that were accepted in the same millisecond. */
+type Run = [firstId: number, at: number, ...keys: string[]];
+type Line = { a?: OpenRow[]; m?: Run[]; e?: [id: number, state: RecordState][]; head?: MarksHead };
 
 /** Zeros are written ahead in steps of this size: a flush of them costs no change of the file's length. */
 const stepBytes = 256 * 1_024;
 /** The file is written anew when it is larger than this and than a few times what it has to say. */
 const rewriteBytes = 512 * 1_024;
 /** About what an accepted write takes in it. */
-const rowBytes = 100;
+const rowBytes = 70;
 
 /** The file in an outbox folder. */
 export function marksFileOf(dir: string): string {
@@ -58,7 +60,7 @@ export function readMarks(dir: string): MarksFound | undefined {
   const head = lines.find((line) => line?.head !== undefined)?.head;
   let lastId = head?.lastId ?? 0;
   for (const line of lines) {
-    for (const accepted of (line?.a ?? []).map(acceptedOf)) {
+    for (const accepted of acceptedIn(line)) {
       lastId = Math.max(lastId, accepted.id);
       open.set(accepted.id, accepted);
     }
@@ -104,7 +106,7 @@ export class Marks {
     for (const { id } of ended) this.#open.delete(id);
     if (accepted.length + ended.length === 0) return;
     const bytes = lineOf({
-      ...(accepted.length === 0 ? {} : { a: accepted.map(openRow) }),
+      ...(accepted.length === 0 ? {} : openRows(accepted)),
       ...(ended.length === 0 ? {} : { e: ended.map(({ id, state }) => [id, state]) }),
     });
     writeSync(this.#handle, bytes, 0, bytes.length, this.#end);
@@ -129,9 +131,9 @@ export class Marks {
 
   #rewrite(): void {
     const lines = [lineOf({ head: this.#head })];
-    const rows = [...this.#open.values()].map(openRow);
-    for (let from = 0; from < rows.length; from += 200)
-      lines.push(lineOf({ a: rows.slice(from, from + 200) }));
+    const open = [...this.#open.values()];
+    for (let from = 0; from < open.length; from += 200)
+      lines.push(lineOf(openRows(open.slice(from, from + 200))));
     const content = Buffer.concat(lines);
     writePrivate(marksFileOf(this.#dir), content.toString());
     if (this.#handle >= 0) closeSync(this.#handle);
@@ -150,13 +152,32 @@ export class Marks {
 }
 
 /** A minted key has tool and id in it: they are not written twice. */
-function openRow({ id, key, messageId, tool, at }: Accepted): OpenRow {
-  return key === mintedKey(tool, messageId) ? [id, key, at] : [id, key, at, messageId, tool];
+function openRows(accepted: readonly Accepted[]): Pick<Line, "a" | "m"> {
+  const [a, m]: [OpenRow[], Run[]] = [[], []];
+  let next = 0;
+  let time = Number.NaN;
+  for (const { id, key, messageId, tool, at } of accepted) {
+    if (!isMintedKey(key, tool, messageId)) {
+      a.push([id, key, at, messageId, tool]);
+      continue;
+    }
+    if (id === next && at === time) m.at(-1)?.push(key);
+    else m.push([id, at, key]);
+    next = id + 1;
+    time = at;
+  }
+  return { ...(a.length === 0 ? {} : { a }), ...(m.length === 0 ? {} : { m }) };
 }
 
-function acceptedOf([id, key, at, messageId, tool]: OpenRow): Accepted {
-  const minted = /^mcp-(.*)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(key);
-  return { id, key, at, messageId: messageId ?? minted?.[2] ?? "", tool: tool ?? minted?.[1] ?? "" };
+function acceptedIn(line: Line | undefined): Accepted[] {
+  const rows = line?.a ?? [];
+  const minted = (line?.m ?? []).flatMap(([firstId, at, ...keys]) =>
+    keys.map((key, index): OpenRow => [firstId + index, key, at]),
+  );
+  return [...rows, ...minted].map(([id, key, at, messageId, tool]) => {
+    const parts = /^mcp-(.*)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(key);
+    return { id, key, at, messageId: messageId ?? parts?.[2] ?? "", tool: tool ?? parts?.[1] ?? "" };
+  });
 }
 
 function lineOf(line: Line): Buffer {

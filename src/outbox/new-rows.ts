@@ -9,27 +9,16 @@ import type { NewRecord } from "./rows.ts";
 type Value = string | number | null;
 type Insert = { rows: number; run(values: SQLQueryBindings[]): void };
 
+/** Bound anew for each row; besides them a row has the epoch of the store's opening and no excerpt yet. */
 const columns = [
-  ...[
-    "id",
-    "epoch",
-    "key",
-    "message_id",
-    "tool",
-    "fingerprint",
-    "call_id",
-    "arguments",
-    "excerpt",
-    "recipient",
-  ],
-  ...["recipient_id", "parent", "bytes", "enqueued_at", "state", "checksum", "trace"],
+  ...["id", "key", "message_id", "tool", "fingerprint", "call_id", "arguments", "recipient", "recipient_id"],
+  ...["parent", "bytes", "enqueued_at", "state", "checksum", "trace"],
 ];
 /** Rows of a statement, largest first. */
 const sizes = [16, 4, 1];
 
 export class NewRows {
   readonly #inserts: readonly Insert[];
-  readonly #epoch: number;
   #waiting: Value[] = [];
   #lastId: number;
   /** As of the last commit. */
@@ -37,8 +26,7 @@ export class NewRows {
 
   /** @param lastId the highest id that was ever given in this file */
   constructor(database: Database, { epoch, lastId }: { epoch: number; lastId: number }) {
-    this.#inserts = sizes.map((rows) => insertOf(database, rows));
-    this.#epoch = epoch;
+    this.#inserts = sizes.map((rows) => insertOf(database, rows, epoch));
     this.#lastId = lastId;
     this.#settledId = lastId;
   }
@@ -46,7 +34,13 @@ export class NewRows {
   /** The record's id. It is in the file after `write`. */
   add(record: NewRecord): number {
     this.#lastId += 1;
-    this.#waiting.push(...valuesOf(record, { id: this.#lastId, epoch: this.#epoch }));
+    const { key, messageId, tool, fingerprint, argumentsJson, bytes, now, checksum } = record;
+    const state = record.attemptNow ? "sending" : "queued";
+    this.#waiting.push(
+      ...[this.#lastId, key, messageId, tool, fingerprint, record.callId ?? null, argumentsJson],
+      ...[record.to ?? null, record.recipientId ?? null, parentJson(record), bytes, now, state, checksum],
+      record.trace ?? null,
+    );
     return this.#lastId;
   }
 
@@ -75,29 +69,11 @@ export class NewRows {
   }
 }
 
-function insertOf(database: Database, rows: number): Insert {
-  const row = `(${columns.map(() => "?").join(", ")})`;
+function insertOf(database: Database, rows: number, epoch: number): Insert {
+  const row = `(${columns.map(() => "?").join(", ")}, ${epoch}, '')`;
   const all = Array.from({ length: rows }, () => row).join(", ");
-  const statement = database.query(`INSERT INTO records (${columns.join(", ")}) VALUES ${all}`);
+  const statement = database.query(
+    `INSERT INTO records (${columns.join(", ")}, epoch, excerpt) VALUES ${all}`,
+  );
   return { rows, run: (values) => void statement.run(...values) };
-}
-
-function valuesOf(record: NewRecord, { id, epoch }: { id: number; epoch: number }): Value[] {
-  const { key, messageId, tool, fingerprint, argumentsJson, bytes, now, checksum } = record;
-  const state = record.attemptNow ? "sending" : "queued";
-  return [
-    ...[
-      id,
-      epoch,
-      key,
-      messageId,
-      tool,
-      fingerprint,
-      record.callId ?? null,
-      argumentsJson,
-      "",
-      record.to ?? null,
-    ],
-    ...[record.recipientId ?? null, parentJson(record), bytes, now, state, checksum, record.trace ?? null],
-  ];
 }

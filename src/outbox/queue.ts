@@ -5,6 +5,7 @@
 import type { Limits } from "../limits.ts";
 import type { LaneRecord } from "../wire/lane.ts";
 import type { OpenRecord } from "./rows.ts";
+import { placeOf } from "./sorted.ts";
 
 /** A record that waits. */
 export type Entry = OpenRecord & {
@@ -30,6 +31,8 @@ export type Queue = {
   batch(recordsMax: number): Entry[];
   entries(): Iterable<Entry>;
 };
+
+const itself = (id: number) => id;
 
 /** An empty queue. */
 export function createQueue(limits: Pick<Limits, "batchBytesMax">): Queue {
@@ -63,7 +66,7 @@ export function createQueue(limits: Pick<Limits, "batchBytesMax">): Queue {
         order = order.slice(head);
         head = 0;
       }
-      const place = placeOf(order, entry.id);
+      const place = placeOf(order, entry.id, itself);
       if (place === order.length) order.push(entry.id);
       else if (order[place] !== entry.id) order.splice(place, 0, entry.id);
     },
@@ -71,7 +74,7 @@ export function createQueue(limits: Pick<Limits, "batchBytesMax">): Queue {
       const entry = byId.get(id);
       if (entry === undefined) return;
       byId.delete(id);
-      const place = placeOf(order, id);
+      const place = placeOf(order, id, itself);
       if (place === head) head += 1;
       else order.splice(place, 1);
       if (head > 1_024 && head > order.length / 2) {
@@ -81,7 +84,7 @@ export function createQueue(limits: Pick<Limits, "batchBytesMax">): Queue {
       bytes -= entry.bytes;
       if (entry.payload !== undefined) payloadBytes -= entry.bytes;
     },
-    position: (id) => Math.max(0, placeOf(order, id) - head) + 1,
+    position: (id) => Math.max(0, placeOf(order, id, itself) - head) + 1,
     batch(recordsMax) {
       const taken: Entry[] = [];
       let size = 0;
@@ -94,16 +97,4 @@ export function createQueue(limits: Pick<Limits, "batchBytesMax">): Queue {
     },
     entries: () => byId.values(),
   };
-}
-
-/** Where this id is in the ascending list, or would be. */
-function placeOf(order: readonly number[], id: number): number {
-  let low = 0;
-  let high = order.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((order[middle] ?? 0) < id) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

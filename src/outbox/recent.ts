@@ -4,6 +4,7 @@
  */
 import type { Limits } from "../limits.ts";
 import type { EarlierWrite } from "./reissue.ts";
+import { placeOf } from "./sorted.ts";
 
 /** Writes that are compared at most; the oldest make room. A re-issue comes within seconds. */
 const recentMax = 20_000;
@@ -11,20 +12,24 @@ const none: EarlierWrite[] = [];
 
 export class Recent {
   readonly #windowMs: number;
-  readonly #byId = new Map<number, EarlierWrite>();
+  /** By id, ascending; those before `head` are forgotten. An array, because a map that loses its first entries is slow to begin with. */
+  #order: EarlierWrite[] = [];
+  #head = 0;
   readonly #byPrint = new Map<string, EarlierWrite[]>();
   /** Of the transaction that is running. */
-  #added: EarlierWrite[] = [];
+  #added = 0;
   #seen: number[] = [];
 
+  /** @param earlier ascending by id */
   constructor(limits: Pick<Limits, "reissueWindowMs">, earlier: Iterable<EarlierWrite>) {
     this.#windowMs = limits.reissueWindowMs;
     for (const write of earlier) this.#put(write);
   }
 
+  /** A write that is stored now; its id is higher than all before. */
   add(write: EarlierWrite): void {
     this.#put(write);
-    this.#added.push(write);
+    this.#added += 1;
   }
 
   seen(ids: readonly number[]): void {
@@ -40,37 +45,46 @@ export class Recent {
 
   /** The transaction was committed, or undone. */
   settle(committed: boolean): void {
-    const newest = this.#added.at(-1);
-    if (!committed) for (const { id } of this.#added) this.#remove(id);
+    if (!committed)
+      for (const write of this.#order.splice(this.#order.length - this.#added)) this.#drop(write);
     else {
-      for (const id of this.#seen) this.#remove(id);
-      if (newest !== undefined) this.#forget(newest.enqueuedAt);
+      for (const id of this.#seen) this.#drop(this.#find(id));
+      if (this.#added > 0) this.#forget(this.#order.at(-1)?.enqueuedAt ?? 0);
     }
-    this.#added = [];
+    this.#added = 0;
     this.#seen = [];
   }
 
   #put(write: EarlierWrite): void {
-    this.#byId.set(write.id, write);
+    this.#order.push(write);
     const equal = this.#byPrint.get(write.fingerprint);
     if (equal === undefined) this.#byPrint.set(write.fingerprint, [write]);
     else equal.push(write);
   }
 
-  #remove(id: number): void {
-    const write = this.#byId.get(id);
-    if (write === undefined) return;
-    this.#byId.delete(id);
-    const equal = this.#byPrint.get(write.fingerprint) ?? none;
-    if (equal.length <= 1) this.#byPrint.delete(write.fingerprint);
-    else equal.splice(equal.indexOf(write), 1);
+  #find(id: number): EarlierWrite | undefined {
+    const write = this.#order[placeOf(this.#order, id, (one) => one.id)];
+    return write?.id === id ? write : undefined;
+  }
+
+  /** It is no longer compared with. */
+  #drop(write: EarlierWrite | undefined): void {
+    const equal = write === undefined ? undefined : this.#byPrint.get(write.fingerprint);
+    if (write === undefined || equal === undefined) return;
+    const left = equal.filter((one) => one !== write);
+    if (left.length === 0) this.#byPrint.delete(write.fingerprint);
+    else this.#byPrint.set(write.fingerprint, left);
   }
 
   #forget(now: number): void {
-    for (const { id, enqueuedAt } of this.#byId.values()) {
-      const old = Math.abs(now - enqueuedAt) > this.#windowMs;
-      if (!old && this.#byId.size <= recentMax) return;
-      this.#remove(id);
+    for (; this.#head < this.#order.length; this.#head += 1) {
+      const write = this.#order[this.#head];
+      const old = Math.abs(now - (write?.enqueuedAt ?? now)) > this.#windowMs;
+      if (!old && this.#order.length - this.#head <= recentMax) break;
+      this.#drop(write);
     }
+    if (this.#head < recentMax || this.#head < this.#order.length / 2) return;
+    this.#order = this.#order.slice(this.#head);
+    this.#head = 0;
   }
 }

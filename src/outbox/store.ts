@@ -363,7 +363,7 @@ const bundleMax = 16;
 
 function startWorker() {
   const worker = new Worker(new URL("./store.worker.ts", import.meta.url));
-  return workerClient<OutboxMethods>(worker, "outbox store", { bundle: bundleMax });
+  return workerClient<OutboxMethods>(worker, "outbox store", { bundle: bundleMax, beside: "argumentsJson" });
 }
 
 type Refusal = Exclude<LoadReply, { status: "opened" }>;

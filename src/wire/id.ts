@@ -96,6 +96,13 @@ export function mintedKey(tool: string, uuid: string): IdempotencyKey {
   return asId(`mcp-${tool}-${uuid}`);
 }
 
+/** True when `key` is `mintedKey(tool, uuid)`; compares in place, because building that key costs several times as much. */
+export function isMintedKey(key: string, tool: string, uuid: string): boolean {
+  const dash = 4 + tool.length;
+  const fits = key.length === dash + 1 + uuid.length && key[dash] === "-";
+  return fits && key.startsWith("mcp-") && key.startsWith(tool, 4) && key.endsWith(uuid);
+}
+
 /**
  * The final id of the message that a write creates. A minted key carries it; any other key is hashed together
  * with its principal, so that two agents with the same key never share an id.

@@ -3,6 +3,7 @@
  * port that looks like a Worker. Commits take time, fail, or are cut off by the death of the process.
  */
 import { cpSync, existsSync, rmSync } from "node:fs";
+import { callsOf } from "../../src/base/call-bundle.ts";
 import { realDisk } from "../../src/outbox/disk.ts";
 import { Engine } from "../../src/outbox/engine.ts";
 import {
@@ -93,7 +94,7 @@ export class SimWorker {
   /** A bundle of calls, as `workerClient` sends it. */
   postMessage(bundle: string): void {
     if (this.#ended) return;
-    this.#queue.push(...(JSON.parse(bundle) as Call[]));
+    this.#queue.push(...(callsOf(bundle) as Call[]));
     if (this.#scheduled) return;
     this.#scheduled = true;
     const { clock, chance, faults } = this.#parts;
