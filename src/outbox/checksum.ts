@@ -1,5 +1,8 @@
-/** The checksum of a record's row: what is sent, and whose it is. What changes during its life is not part of it. */
-
+/**
+ * Whether a record's row is as it was stored: what is sent, and whose it is. The fingerprint seals tool and arguments,
+ * the checksum the fingerprint and the other columns. What changes during its life is not part of either.
+ */
+import { callFingerprint } from "../wire/id.ts";
 import type { NewRecord } from "./rows.ts";
 
 /** The columns that never change while a record can be sent. */
@@ -16,11 +19,23 @@ export type SealedRow = {
   enqueued_at: number;
 };
 
-/** SHA-256 of these columns, hex. */
+/** Hex digits of a checksum of formats 2 to 4: SHA-256 of all columns. */
+const wholeLength = 64;
+
+/** Of the columns besides the arguments, hex. */
 export function checksumOf(row: SealedRow): string {
+  return Bun.hash.xxHash64(headOf(row)).toString(16).padStart(16, "0");
+}
+
+/** As it was made in formats 2 to 4. */
+export function wholeChecksumOf(row: SealedRow): string {
+  return Bun.SHA256.hash(headOf(row) + (row.arguments ?? ""), "hex");
+}
+
+function headOf(row: SealedRow): string {
   const { key, message_id, tool, fingerprint, call_id, recipient, recipient_id, parent, enqueued_at } = row;
-  const head = [key, message_id, tool, fingerprint, call_id, recipient, recipient_id, parent, enqueued_at];
-  return Bun.SHA256.hash(JSON.stringify(head) + (row.arguments ?? ""), "hex");
+  const columns = [key, message_id, tool, fingerprint, call_id, recipient, recipient_id, parent, enqueued_at];
+  return JSON.stringify(columns);
 }
 
 /** The checksum of a record that is about to be stored. */
@@ -45,7 +60,9 @@ export function parentJson({ parent }: Pick<NewRecord, "parent">): string | null
   return parent === undefined ? null : JSON.stringify(parent);
 }
 
-/** True when the row is as it was stored. Says nothing about a row whose arguments were erased at its end. */
+/** True when the row is as it was stored. False for one whose arguments were erased at its end. */
 export function isIntact(row: SealedRow & { checksum: string }): boolean {
-  return row.checksum === checksumOf(row);
+  if (row.arguments === null) return false;
+  if (row.checksum.length === wholeLength) return row.checksum === wholeChecksumOf(row);
+  return row.checksum === checksumOf(row) && row.fingerprint === callFingerprint(row.tool, row.arguments);
 }

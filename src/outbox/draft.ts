@@ -3,8 +3,8 @@ import type { Limits } from "../limits.ts";
 import {
   type AgentId,
   asId,
+  callFingerprint,
   canonicalJson,
-  fingerprintOfJson,
   type IdempotencyKey,
   messageIdOf,
   mintedKey,
@@ -41,7 +41,7 @@ export function draftOf(call: WriteCall, facts: DraftFacts): Draft {
   const { tool, callId, trace } = call;
   // One text is stored and, with the tool around it, hashed.
   const argumentsJson = canonicalJson(call.arguments);
-  const fingerprint = fingerprintOf(tool, argumentsJson);
+  const fingerprint = callFingerprint(tool, argumentsJson);
   const [key, origin] = keyOf(call, freshUuid, fingerprint);
   const messageId = messageIdOf(agentId, key, origin === "minted");
   const { to, messageId: parentId } = call.arguments;
@@ -79,16 +79,11 @@ export function draftOf(call: WriteCall, facts: DraftFacts): Draft {
 export function keyOf(
   call: WriteCall,
   freshUuid: string,
-  print = fingerprintOf(call.tool, canonicalJson(call.arguments)),
+  print = callFingerprint(call.tool, canonicalJson(call.arguments)),
 ): [IdempotencyKey, KeyOrigin] {
   if (call.key !== undefined) return [call.key, "own"];
   if (call.callId === undefined) return [mintedKey(call.tool, freshUuid), "minted"];
   return [asId(`call-${uuidOf("call", call.callId, call.tool, print)}`), "call"];
-}
-
-/** As `fingerprint({ arguments, tool })`, from the arguments' canonical JSON. */
-function fingerprintOf(tool: string, argumentsJson: string): string {
-  return fingerprintOfJson(`{"arguments":${argumentsJson},"tool":${JSON.stringify(tool)}}`);
 }
 
 /** Why a draft cannot be stored whatever the store says; undefined when it can. */

@@ -1,6 +1,6 @@
 /** The SQL behind what people do with an outbox, and behind notices that are not the end of a record. */
 import type { Database } from "bun:sqlite";
-import { asId, type MessageId } from "../wire/id.ts";
+import { asId, canonicalJson, type MessageId } from "../wire/id.ts";
 import type { RecordDetail } from "../wire/write.ts";
 import { checksumOf, isIntact } from "./checksum.ts";
 import { noticeWriter } from "./notice-rows.ts";
@@ -114,16 +114,18 @@ function retry(database: Database, row: Row | null, request: RetryRequest & { ep
   if (row.arguments === null) return { status: "refused", reason: "what was written is no longer kept" };
   if (!isIntact(row)) return { status: "refused", reason: "it is not as it was stored" };
   const { key, messageId, now, epoch } = request;
+  // A row of an older format may have them in another order.
+  const canonical = canonicalJson(JSON.parse(row.arguments));
   const fresh = { ...row, key, message_id: messageId as string, call_id: null, enqueued_at: now };
   // `seen`: no call of the agent may be taken for this write, which a person has made.
   const stored = database
     .query<{ id: number }, (string | number | null)[]>(
       `INSERT INTO records (epoch, key, message_id, tool, fingerprint, arguments, excerpt, recipient, recipient_id,
        parent, bytes, enqueued_at, state, seen, checksum)
-       SELECT ?, ?, ?, tool, fingerprint, arguments, excerpt, recipient, recipient_id, parent, bytes, ?, 'queued', 1, ?
+       SELECT ?, ?, ?, tool, fingerprint, ?, excerpt, recipient, recipient_id, parent, bytes, ?, 'queued', 1, ?
        FROM records WHERE id = ? RETURNING id`,
     )
-    .get(epoch, key, messageId, now, checksumOf(fresh), row.id);
+    .get(epoch, key, messageId, canonical, now, checksumOf(fresh), row.id);
   if (stored === null) throw new Error(`Send record ${row.id} again: SQLite stored nothing`);
   const record = {
     ...{ id: stored.id, key, messageId: asId<MessageId>(messageId), tool: row.tool, bytes: row.bytes },

@@ -6,7 +6,7 @@ import type { Database } from "bun:sqlite";
 import { existsSync, renameSync, rmSync, statSync } from "node:fs";
 import { openSqlite } from "../base/sqlite.ts";
 import { uuidOf } from "../wire/id.ts";
-import { checksumOf, isIntact, type SealedRow } from "./checksum.ts";
+import { isIntact, type SealedRow, wholeChecksumOf } from "./checksum.ts";
 import { fileOf } from "./files.ts";
 import { type Accepted, type MarksFound, marksFileOf } from "./marks.ts";
 import { isEnded, type NoticeReason, type RecordState, recordStates } from "./record.ts";
@@ -183,10 +183,10 @@ function keep(
 ): boolean {
   const waits = record.ended_at === null;
   if (!waits && (!recordStates.includes(record.state) || !isEnded(record.state))) return false;
-  if (waits && record.checksum !== undefined && record.checksum !== checksumOf(record)) return false;
+  const checksum = record.checksum ?? wholeChecksumOf(record);
+  if (waits && !isIntact({ ...record, checksum })) return false;
   if (marks !== undefined && marks.open.get(record.id)?.key !== record.key && marks.open.has(record.id))
     return false;
-  const checksum = record.checksum ?? checksumOf(record);
   const end = marks?.ended.get(record.id);
   if (!waits || end === undefined) {
     // What is known of its attempts may be of an earlier time: only that it may have been sent is certain.

@@ -3,10 +3,10 @@
  * program is refused, never read by guessing.
  */
 import type { Database } from "bun:sqlite";
-import { checksumOf, type SealedRow } from "./checksum.ts";
+import { type SealedRow, wholeChecksumOf } from "./checksum.ts";
 
 /** Version this program writes (`PRAGMA user_version`). */
-export const schemaVersion = 4;
+export const schemaVersion = 5;
 
 const migrations: readonly string[] = [
   `
@@ -75,6 +75,8 @@ const migrations: readonly string[] = [
   `,
   // For finding a write again, so no part of the checksum.
   "ALTER TABLE records ADD COLUMN trace TEXT;",
+  // No change of the tables: new rows are sealed otherwise, which an older program would take for damage.
+  "SELECT 5;",
 ];
 
 /** The version of an open file; 0 when it is new. */
@@ -101,5 +103,5 @@ export function migrate(database: Database): void {
 function seal(database: Database): void {
   const rows = database.query<SealedRow & { id: number }, []>("SELECT * FROM records").all();
   const set = database.query("UPDATE records SET checksum = ? WHERE id = ?");
-  for (const row of rows) set.run(checksumOf(row), row.id);
+  for (const row of rows) set.run(wholeChecksumOf(row), row.id);
 }

@@ -49,7 +49,7 @@ function storeIn(dir: string, options: { scale?: Partial<Limits>; agentId?: stri
 
 let nextKey = 1;
 function newRecord(body: string, over: Partial<NewRecord> = {}): NewRecord {
-  const common = { fingerprint: uuidOf(body), recipientId: "r1", parent: { from: "ann", threadId: "t1" } };
+  const common = { recipientId: "r1", parent: { from: "ann", threadId: "t1" } };
   return newRecordOf(`key-${nextKey++}`, body, { ...common, ...over });
 }
 

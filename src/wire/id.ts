@@ -66,11 +66,9 @@ export function asId<Id extends string>(text: string): Id {
  * @param random 10 random bytes
  */
 export function uuidV7(nowMs: number, random: Uint8Array): string {
-  const bytes = new Uint8Array(16);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, Math.floor(nowMs / 2 ** 32));
-  view.setUint32(2, nowMs % 2 ** 32);
-  bytes.set(random.subarray(0, 10), 6);
+  const bytes = Buffer.allocUnsafe(16);
+  bytes.writeUIntBE(nowMs, 0, 6);
+  for (let index = 0; index < 10; index += 1) bytes[6 + index] = random[index] ?? 0;
   return stamp(bytes, 7);
 }
 
@@ -78,13 +76,14 @@ export function uuidV7(nowMs: number, random: Uint8Array): string {
 export function uuidOf(...parts: string[]): string {
   const hasher = createHash("sha256");
   for (const part of parts) hasher.update(`${part.length}:${part}`);
-  return stamp(new Uint8Array(hasher.digest().subarray(0, 16)), 8);
+  return stamp(hasher.digest(), 8);
 }
 
-function stamp(bytes: Uint8Array, version: number): string {
+/** A UUID of the first 16 bytes, which it changes. */
+function stamp(bytes: Buffer, version: number): string {
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | (version << 4);
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  const hex = Buffer.from(bytes).toString("hex");
+  const hex = bytes.toString("hex", 0, 16);
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
@@ -114,12 +113,15 @@ export function messageIdOf(agentId: AgentId, key: IdempotencyKey, minted: boole
 
 /** SHA-256 of canonical JSON: equal arguments give equal fingerprints whatever the order of their members. */
 export function fingerprint(value: unknown): string {
-  return fingerprintOfJson(canonicalJson(value));
+  return hash("sha256", canonicalJson(value), "hex");
 }
 
-/** The fingerprint of a value whose canonical JSON is at hand. */
-export function fingerprintOfJson(canonical: string): string {
-  return hash("sha256", canonical, "hex");
+/**
+ * As `fingerprint({ arguments, tool })`, of a call whose arguments are at hand as JSON.
+ * @param argumentsJson canonical
+ */
+export function callFingerprint(tool: string, argumentsJson: string): string {
+  return hash("sha256", `{"arguments":${argumentsJson},"tool":${JSON.stringify(tool)}}`, "hex");
 }
 
 /** JSON text with object members sorted by name, as in RFC 8785 for the values that JSON.parse can make. */
