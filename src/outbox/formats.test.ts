@@ -1,6 +1,6 @@
 /** Files of older formats, and what a changed row of theirs and ours is taken for. */
 import { Database } from "bun:sqlite";
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -67,42 +67,47 @@ const rejected = {
   ...{ seenRecords: [], seenNotices: [], now },
 };
 
-test.each([
-  ["format 4", asFormat4],
-  ["this format", () => {}],
-])("O16: a write of %s is sent as it was stored, and sent again by a person", (_, change) => {
-  const dir = fileWith(change);
-  const { reply, close, payloads, save, retry } = open(dir);
-  expect([reply.damage, reply.records.length]).toEqual([undefined, 1]);
-  expect(payloads({ ids: [1] })).toMatchObject(sent);
-  save(rejected);
-  const again = { id: 1, key: asId("key-2") as never, messageId: asId(uuidOf("again")) as never, now };
-  expect(retry(again)).toMatchObject({ status: "stored", record: { id: 2 } });
-  expect(payloads({ ids: [2] })).toMatchObject([
-    { id: 2, record: { key: "key-2", arguments: { to: "bob" } } },
-  ]);
-  close();
-  const database = new Database(join(dir, "outbox.sqlite"));
-  expect(database.query("PRAGMA user_version").get()).toEqual({ user_version: schemaVersion });
-  database.close();
-  const later = open(dir);
-  expect([later.reply.damage, later.payloads({ ids: [2] }).length]).toEqual([undefined, 1]);
-  later.close();
-});
-
-const changes = [
-  "arguments = replace(arguments, 'body', 'bodx')",
-  "recipient = 'ann'",
-  "tool = 'relay_reply'",
-].flatMap((change) => [["format 4", change, asFormat4] as const, ["this format", change, () => {}] as const]);
-
-test.each(changes)("O16: of %s, %s is damage", (_, change, format) => {
-  const dir = fileWith((database) => {
-    format(database);
-    database.run(`UPDATE records SET ${change}`);
+describe("O16: a row that waits is as it was stored, or it is damage", () => {
+  test.each([
+    ["format 4", asFormat4],
+    ["this format", () => {}],
+  ])("a write of %s is sent as it was stored, and sent again by a person", (_, change) => {
+    const dir = fileWith(change);
+    const { reply, close, payloads, save, retry } = open(dir);
+    expect([reply.damage, reply.records.length]).toEqual([undefined, 1]);
+    expect(payloads({ ids: [1] })).toMatchObject(sent);
+    save(rejected);
+    const again = { id: 1, key: asId("key-2") as never, messageId: asId(uuidOf("again")) as never, now };
+    expect(retry(again)).toMatchObject({ status: "stored", record: { id: 2 } });
+    expect(payloads({ ids: [2] })).toMatchObject([
+      { id: 2, record: { key: "key-2", arguments: { to: "bob" } } },
+    ]);
+    close();
+    const database = new Database(join(dir, "outbox.sqlite"));
+    expect(database.query("PRAGMA user_version").get()).toEqual({ user_version: schemaVersion });
+    database.close();
+    const later = open(dir);
+    expect([later.reply.damage, later.payloads({ ids: [2] }).length]).toEqual([undefined, 1]);
+    later.close();
   });
-  const { reply, close } = open(dir);
-  expect(reply).toMatchObject({ records: [], damage: { lost: 1, kept: 0 } });
-  expect(reply.damage?.why).toContain("is not as it was stored");
-  close();
+
+  const changes = [
+    "arguments = replace(arguments, 'body', 'bodx')",
+    "recipient = 'ann'",
+    "tool = 'relay_reply'",
+  ].flatMap((change) => [
+    ["format 4", change, asFormat4] as const,
+    ["this format", change, () => {}] as const,
+  ]);
+
+  test.each(changes)("of %s, %s is damage", (_, change, format) => {
+    const dir = fileWith((database) => {
+      format(database);
+      database.run(`UPDATE records SET ${change}`);
+    });
+    const { reply, close } = open(dir);
+    expect(reply).toMatchObject({ records: [], damage: { lost: 1, kept: 0 } });
+    expect(reply.damage?.why).toContain("is not as it was stored");
+    close();
+  });
 });
