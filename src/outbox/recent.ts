@@ -12,11 +12,14 @@ const none: EarlierWrite[] = [];
 
 export class Recent {
   readonly #windowMs: number;
-  /** By id, ascending; those before `head` are forgotten. An array, because a map that loses its first entries is slow to begin with. */
+  /**
+   * By id, ascending; those before `head` are forgotten. An array, because going over a map that has lost its first
+   * entries passes all of them again.
+   */
   #order: EarlierWrite[] = [];
   #head = 0;
   readonly #byPrint = new Map<string, EarlierWrite[]>();
-  /** Of the transaction that is running. */
+  /** How many of them the running transaction has added, and what it has seen. */
   #added = 0;
   #seen: number[] = [];
 

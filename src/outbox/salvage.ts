@@ -183,7 +183,8 @@ function keep(
 ): boolean {
   const waits = record.ended_at === null;
   if (!waits && (!recordStates.includes(record.state) || !isEnded(record.state))) return false;
-  const checksum = record.checksum ?? wholeChecksumOf(record);
+  // What is read of a damaged file may be of any type.
+  const checksum = record.checksum === undefined ? wholeChecksumOf(record) : String(record.checksum);
   if (waits && !isIntact({ ...record, checksum })) return false;
   if (marks !== undefined && marks.open.get(record.id)?.key !== record.key && marks.open.has(record.id))
     return false;
