@@ -19,11 +19,13 @@ export type SealedRow = {
   enqueued_at: number;
 };
 
+type Head = Omit<SealedRow, "arguments">;
+
 /** Hex digits of a checksum of formats 2 to 4: SHA-256 of all columns. */
 const wholeLength = 64;
 
 /** Of the columns besides the arguments, hex. */
-export function checksumOf(row: SealedRow): string {
+export function checksumOf(row: Head): string {
   return Bun.hash.xxHash64(headOf(row)).toString(16).padStart(16, "0");
 }
 
@@ -32,7 +34,7 @@ export function wholeChecksumOf(row: SealedRow): string {
   return Bun.SHA256.hash(headOf(row) + (row.arguments ?? ""), "hex");
 }
 
-function headOf(row: SealedRow): string {
+function headOf(row: Head): string {
   const { key, message_id, tool, fingerprint, call_id, recipient, recipient_id, parent, enqueued_at } = row;
   const columns = [key, message_id, tool, fingerprint, call_id, recipient, recipient_id, parent, enqueued_at];
   return JSON.stringify(columns);
@@ -40,16 +42,9 @@ function headOf(row: SealedRow): string {
 
 /** The checksum of a record that is about to be stored. */
 export function checksumOfNew(record: Omit<NewRecord, "checksum" | "parallel" | "attemptNow">): string {
-  const { key, messageId, tool, fingerprint, argumentsJson, now } = record;
+  const { key, messageId, tool, fingerprint, now } = record;
   return checksumOf({
-    ...{
-      key,
-      message_id: messageId,
-      tool,
-      fingerprint,
-      call_id: record.callId ?? null,
-      arguments: argumentsJson,
-    },
+    ...{ key, message_id: messageId, tool, fingerprint, call_id: record.callId ?? null },
     ...{ recipient: record.to ?? null, recipient_id: record.recipientId ?? null, parent: parentJson(record) },
     enqueued_at: now,
   });

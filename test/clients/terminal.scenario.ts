@@ -30,20 +30,22 @@ const row = (terminal: Terminal, what: string, wanted: (one: Delivered) => boole
     throw new Error(`${error}: the screen is ${terminal.screen()}`);
   });
 
+/** The id of what ada was asked, as soon as the operator has her answer to it. */
+async function answered(terminal: Terminal): Promise<string> {
+  const answer = await row(terminal, "the operator has the answer", (one) => one.recipient === "operator");
+  const asked = rig.delivered().find(({ recipient }) => recipient === "ada")?.id ?? "";
+  expect(answer.reply_to).toBe(asked);
+  return asked;
+}
+
 describe.each([...clientNames])("%s at a terminal", (client) => {
   needs("tmux")(
     "P8: an idle session wakes by a message and answers it; the person sees it and goes on",
     async () => {
       const terminal = await rig.terminal("ada", client);
       await rig.send("ada", "what is up", "--expects-reply");
-      const answer = await row(
-        terminal,
-        "the operator has the answer",
-        (one) => one.recipient === "operator",
-      );
-      const asked = rig.delivered().find(({ recipient }) => recipient === "ada");
-      expect(answer.reply_to).toBe(asked?.id ?? "");
-      expect(rig.seenBy(client, asked?.id ?? "none")).not.toEqual([]);
+      const asked = await answered(terminal);
+      expect(rig.seenBy(client, asked)).not.toEqual([]);
       await until(
         "its turn is over",
         async () => ((await rig.state("ada")) === "idle" ? true : undefined),
@@ -60,14 +62,8 @@ describe.each([...clientNames])("%s at a terminal", (client) => {
       await before.stop();
       await rig.send("ada", "you were away", "--expects-reply");
       const terminal = await rig.terminal("ada", client, { wait: false });
-      const answer = await row(
-        terminal,
-        "the operator has the answer",
-        (one) => one.recipient === "operator",
-      );
-      const asked = rig.delivered().find(({ recipient }) => recipient === "ada");
-      expect(answer.reply_to).toBe(asked?.id ?? "");
-      expect(missingTools(rig.seenBy(client, asked?.id ?? "none").slice(0, 1))).toEqual([[]]);
+      const asked = await answered(terminal);
+      expect(missingTools(rig.seenBy(client, asked).slice(0, 1))).toEqual([[]]);
     },
   );
 

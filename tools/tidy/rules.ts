@@ -12,7 +12,7 @@ import {
   checkModuleState,
   checkParameters,
 } from "./shape.ts";
-import { checkFileNames, checkWords } from "./words.ts";
+import { checkFileKinds, checkFileNames, checkWords } from "./words.ts";
 import { checkWorld } from "./world.ts";
 
 export const rules = {
@@ -30,6 +30,7 @@ export const rules = {
   "the compiler is never switched off by any": checkAny,
   "no assertion stands under an if": checkConditionalExpect,
   "files are named for things": checkFileNames,
+  "nothing is kept that a tool has left": checkFileKinds,
   "banned words do not occur": checkWords,
   "paths in documents exist": checkDocumentPaths,
   "documents have one title": checkTitles,

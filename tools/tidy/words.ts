@@ -3,6 +3,9 @@ import type { Finding, Repository } from "./repository.ts";
 
 const emptyNames = ["util", "utils", "helper", "helpers", "manager", "misc", "common", "shared", "stuff"];
 
+/** Endings of the files that are kept here; `tgz` is what packing leaves, which git ignores. */
+const keptKinds = ["ts", "md", "json", "sql", "sh", "pem", "key", "yml", "tgz"];
+
 /** A text that may not occur. `places` are the only files where it may. */
 type Ban = { readonly text: RegExp; readonly why: string; readonly places?: RegExp };
 
@@ -54,4 +57,13 @@ export function checkWords({ sources, documents }: Repository): Finding[] {
           .map(({ why }) => ({ path, line: index + 1, what: `${content.trim().slice(0, 80)}: ${why}` })),
       ),
   );
+}
+
+/** What a tool has left behind, such as a profile or a log, is not kept. */
+export function checkFileKinds({ paths }: Repository): Finding[] {
+  return [...paths].flatMap((path) => {
+    const kind = /[^/]\.([^./]+)$/.exec(path)?.[1];
+    if (kind === undefined || keptKinds.includes(kind)) return [];
+    return [{ path, line: 1, what: `is a .${kind} file: kept are ${keptKinds.join(", ")}` }];
+  });
 }
