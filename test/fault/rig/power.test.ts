@@ -16,7 +16,16 @@ import { ScriptedRelay } from "../../fixtures/outbox/scripted-relay.ts";
 import { needs } from "../../needs.ts";
 import { report } from "./figures.ts";
 import { lazySyncVariable } from "./points.ts";
-import { Disk, type DiskEvent, type Loss, losses, parseTrace, straceOptions, writeImage } from "./power.ts";
+import {
+  Disk,
+  type DiskEvent,
+  type Loss,
+  losses,
+  parseTrace,
+  sectorBytes,
+  straceOptions,
+  writeImage,
+} from "./power.ts";
 import { limitMs, seed, sizeOf } from "./sizes.ts";
 
 const writes = 240;
@@ -202,19 +211,27 @@ needs("strace")(
   limitMs,
 );
 
-/** Flips bits in a file or cuts its end. */
+/** The share of damages that go to the database and its log; the files beside them are few and small. */
+const onRecords = 0.8;
+
+/** Cuts a file's end, flips some of its bits or fills some of its sectors with noise. */
 function damage(files: Map<string, Buffer>, random: Random): void {
-  const paths = [...files.keys()].filter((path) => (files.get(path)?.length ?? 0) > 0);
-  const path = paths[Math.floor(random.fraction() * paths.length)];
+  const between = (low: number, high: number) => low + Math.floor(random.fraction() * (high - low));
+  const all = [...files.keys()].filter((path) => (files.get(path)?.length ?? 0) > 0);
+  const ofRecords = all.filter((path) => path.includes(".sqlite"));
+  const paths = random.fraction() < onRecords && ofRecords.length > 0 ? ofRecords : all;
+  const path = paths[between(0, paths.length)];
   if (path === undefined) return;
   const bytes = Buffer.from(files.get(path) ?? Buffer.alloc(0));
-  if (random.fraction() < 0.3) {
-    files.set(path, bytes.subarray(0, Math.floor(random.fraction() * bytes.length)));
+  const kind = random.fraction();
+  if (kind < 0.3) {
+    files.set(path, bytes.subarray(0, between(0, bytes.length)));
     return;
   }
-  for (let flips = 1 + Math.floor(random.fraction() * 4); flips > 0; flips--) {
-    const at = Math.floor(random.fraction() * bytes.length);
-    bytes[at] = (bytes[at] ?? 0) ^ (1 << Math.floor(random.fraction() * 8));
+  for (let places = between(1, 5); places > 0; places--) {
+    const at = between(0, bytes.length);
+    if (kind < 0.6) bytes[at] = (bytes[at] ?? 0) ^ (1 << between(0, 8));
+    else bytes.set(random.bytes(Math.min(sectorBytes, bytes.length - at)), at);
   }
   files.set(path, bytes);
 }
@@ -228,7 +245,7 @@ function* damaged(images: Iterable<Image>, random: Random): Generator<Image> {
 }
 
 needs("strace")(
-  "T10: [P2.12] flipped bits and cut files: it opens or says why not, and no loss is silent",
+  "T10: [P2.12] flipped bits, noise and cut files: it opens or says why not, and no loss is silent",
   async () => {
     const random = seededRandom(seed + 1);
     const images = imagesOf(full, sizeOf("T10"), random, ["none", ...losses]);
@@ -236,7 +253,7 @@ needs("strace")(
     const count = (holds: (one: Opened) => boolean) => opened.filter(holds).length;
     const silent = opened.filter(({ owed, told }) => owed.length > 0 && !told);
     const unnoticed = opened.filter(({ lost, owed, told }) => lost.length > owed.length && !told);
-    report("T10", "flipped bits and cut files", {
+    report("T10", "flipped bits, noise and cut files", {
       figures: {
         images: opened.length,
         "without loss": count(({ lost }) => lost.length === 0),

@@ -106,7 +106,7 @@ type Naming = { path: string; file: File | undefined };
  */
 export type Loss = "none" | "all" | "some" | "torn";
 export const losses: readonly Loss[] = ["all", "some", "torn"];
-const sectorBytes = 512;
+export const sectorBytes = 512;
 
 /** The state of a disk while a recording is replayed. */
 export class Disk {

@@ -23,8 +23,8 @@ export const sizes = {
   T8: { pr: 2_000, night: 20_000 },
   /** Images of a disk that lost power at a random moment. */
   T9: { pr: 60, night: 1_500 },
-  /** Images with flipped bytes or cut files. */
-  T10: { pr: 80, night: 2_000 },
+  /** Images with flipped bits, noise in sectors or cut files. */
+  T10: { pr: 120, night: 2_000 },
   /** Writes that meet a full disk. */
   T11: { pr: 50, night: 500 },
   /** Failed syncs, reads and writes. */
