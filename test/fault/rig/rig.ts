@@ -10,6 +10,7 @@ import { readDatabase } from "../../../examples/demo/database.ts";
 import { realRandom } from "../../../src/base/random.ts";
 import { type Limits, limits } from "../../../src/limits.ts";
 import { createClient } from "../../../src/sdk/client.ts";
+import { RelayError } from "../../../src/wire/error.ts";
 import { tokenHash, tokenText } from "../../../src/wire/token.ts";
 import { Agent } from "./agent.ts";
 import { check, type Inbox, type Lane, type StoredMessage, type Verdict } from "./checker.ts";
@@ -33,6 +34,18 @@ export const scaled: Partial<Limits> = {
   deliveryAttemptMs: 1_500,
   lastKnownAnswerMs: 100,
 };
+
+/** Asks again for as long as the relay says that this token asks too often. */
+async function patiently<Reply>(ask: () => Promise<Reply>): Promise<Reply> {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof RelayError && error.code === "rate_limited")) throw error;
+      await Bun.sleep(Number(error.data.retryAfterMs ?? 100));
+    }
+  }
+}
 
 export type LaneOptions = {
   limits?: Partial<Limits>;
@@ -269,13 +282,15 @@ export class Rig implements AsyncDisposable {
     const client = this.client(reader.runnerToken);
     using journal = openJournal<Line>(join(this.folder, `${reader.name}.jsonl`));
     for (let afterSeq = 0, more = true; more; ) {
-      const page = await client.readInbox({ agent: reader.name, afterSeq, limit: limits.inboxPageMax });
+      const wanted = { agent: reader.name, afterSeq, limit: limits.inboxPageMax };
+      const page = await patiently(() => client.readInbox(wanted));
       const lines = page.messages.map(
         ({ seq, id, from, body }): Line => ({ type: "read", seq, id, from, body }),
       );
       journal.append(...lines);
       afterSeq = page.messages.at(-1)?.seq ?? afterSeq;
-      if (page.messages.length > 0) await client.acknowledgeInbox({ agent: reader.name, seq: afterSeq });
+      const seen = { agent: reader.name, seq: afterSeq };
+      if (page.messages.length > 0) await patiently(() => client.acknowledgeInbox(seen));
       more = page.more;
     }
     const lines = readLedger(join(this.folder, `${reader.name}.jsonl`));
