@@ -17,10 +17,10 @@ import { realClock, sleep } from "./base/clock.ts";
 import type { Log } from "./base/log.ts";
 import type { ProcessIdentity } from "./base/process.ts";
 import { realRandom } from "./base/random.ts";
-import { createInbox, type Delivery, type Inbox } from "./inbox/deliver.ts";
+import { createInbox, type Inbox } from "./inbox/deliver.ts";
 import { type Ledger, openLedger } from "./inbox/ledger.ts";
 import { createReceipts, type Receipts } from "./inbox/receipts.ts";
-import { createReminders, type Owed, rememberOwed } from "./inbox/reminders.ts";
+import { createReminders, type Reminders } from "./inbox/reminders.ts";
 import { limits } from "./limits.ts";
 import { analysisOf, type Insights, insightReporter } from "./runner/analysis.ts";
 import { hookLogOf } from "./runner/hook.ts";
@@ -42,8 +42,10 @@ export type AgentSession = SessionPart & {
   readonly ended: Promise<AgentEnd>;
   /** A message has come by the feed. */
   message(message: Message): void;
-  /** The relay answers again. */
+  /** The relay answers, for the first time or again. */
   relayBack(): void;
+  /** Something has happened to a reply that the agent owes or is owed. */
+  repliesChanged(): void;
   /** Tells the agent something that no message says, once it can hear it. */
   tell(text: string): void;
   stop(): void;
@@ -59,7 +61,7 @@ type Joined = {
   inbox: Inbox;
   ledger: Ledger;
   receipts: Receipts;
-  owed: Owed;
+  reminders: Reminders;
   presence: PresenceReporter;
   insights: Insights;
   task: TaskKeeper;
@@ -77,17 +79,26 @@ export function startAgentSession(
   const { session, inbox } = joined;
   const supervisor = launch(joined, onChild);
   const closeWatch = watch(joined);
+  const { headless, task } = parts.options;
+  let spoken = headless === true && task === undefined;
+  const repliesChanged = () => {
+    joined.reminders.changed();
+    inbox.remind();
+  };
   if (parts.options.headless === true) joined.task.begin();
   return {
     ended: supervisor.ended,
     message(message) {
-      if (message.expectsReply) joined.owed.changed();
+      if (message.expectsReply) joined.reminders.changed();
       inbox.add(message);
     },
     seen: (seq) => inbox.seen(seq),
     toolsListed: () => session.toolsListed?.(),
+    repliesChanged,
     relayBack() {
-      joined.owed.changed();
+      // The first word is the person's, or the task's. What came while the relay was away is told at once.
+      if (spoken) repliesChanged();
+      spoken = true;
       joined.receipts.retry();
       joined.presence.retry();
     },
@@ -131,12 +142,12 @@ function join(parts: Parts, facts: SessionFacts): Joined {
     send: (stage, messageIds) => relay.reportReceipts({ agent, stage, messageIds }),
   });
   const ledger = openLedger(joinPath(folder, "inbox.ledger"), limits);
-  const owed = owedBy(parts);
+  const reminders = remindersFor(parts);
   const joined: Joined = {
-    ...{ parts, session, ledger, receipts, owed },
+    ...{ parts, session, ledger, receipts, reminders },
     inbox: createInbox({
       ...common,
-      ...{ ledger, receipts },
+      ...{ ledger, receipts, reminders },
       sink: {
         get canInject() {
           return session.canInject;
@@ -146,7 +157,6 @@ function join(parts: Parts, facts: SessionFacts): Joined {
         lookFor: (ids) => session.lookFor(ids),
       },
       refill: (afterSeq) => relay.readInbox({ agent, afterSeq, unread: "true", limit: limits.inboxPageMax }),
-      reminder: reminderOf(parts, owed),
     }),
     ...reportersOf(relay, log),
     task: keepTask({
@@ -187,17 +197,13 @@ function reportersOf(relay: Parts["relay"], log: Log): Pick<Joined, "presence" |
   };
 }
 
-/** What the agent owes, asked when a turn has ended. Nothing is said while its own replies may be on their way. */
-function reminderOf({ outbox }: Parts, owed: Owed): () => Promise<Delivery | undefined> {
-  const reminders = createReminders(realClock, limits);
-  return async () => (outbox.status().depth > 0 ? undefined : reminders.due(await owed.now()));
-}
-
-function owedBy({ relay, credential }: Parts): Owed {
-  const agent = credential.agentName;
-  return rememberOwed(async () => {
-    const { obligations } = await relay.listObligations({ agent });
-    return obligations.filter(({ debtor }) => debtor === agent);
+/** What the relay wants the agent told about replies. */
+function remindersFor({ relay, credential, outbox }: Parts): Reminders {
+  return createReminders({
+    ask: async (fresh) => (await relay.takeReminders({ agent: credential.agentName, fresh })).reminders,
+    answering: () => outbox.status().depth > 0,
+    clock: realClock,
+    limits,
   });
 }
 

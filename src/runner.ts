@@ -288,6 +288,7 @@ async function followRelay(parts: Parts, agent: AgentSession): Promise<void> {
     }
     if (event.type !== "changed") continue;
     if (event.subject === "agents") void refreshDirectory(parts);
+    if (event.subject === "obligations") agent.repliesChanged();
     // An agent that talks to the relay itself has the token it was started with: another one would end it sooner.
     const isHeld = parts.endpoint !== undefined;
     if (isHeld && (event.subject === "token" || event.subject === "profile")) void tokens.refresh();

@@ -226,6 +226,67 @@ test("a reminder is given when a turn completed and nothing waits, not before th
   played.inbox.turnEnded(true, undefined);
   await settle();
   expect(played.given.map(({ delivery }) => delivery.id)).toEqual(["r1"]);
+  expect(played.asked).toEqual(["all"]);
+});
+
+test("an idle agent is told of a late reply at once, a busy one when its turn has ended", async () => {
+  const played = play();
+  played.reminder = { id: "late", text: "a reply is overdue" };
+  played.inbox.remind();
+  await settle();
+  expect(played.given.map(({ delivery, urgent }) => [delivery.id, urgent])).toEqual([["late", false]]);
+  played.state = "busy";
+  played.reminder = { id: "later", text: "another" };
+  played.inbox.remind();
+  await settle();
+  expect(played.given).toHaveLength(1);
+  played.state = "idle";
+  played.inbox.turnEnded(false, undefined);
+  await settle();
+  expect(played.given.map(({ delivery }) => delivery.id)).toEqual(["late", "later"]);
+  expect(played.asked).toEqual(["pressing", "pressing"]);
+});
+
+test("messages go before reminders, and a reminder waits for the end of their turn", async () => {
+  const played = play();
+  await add(played, "m1");
+  played.reminder = { id: "late", text: "a reply is overdue" };
+  played.inbox.remind();
+  await settle();
+  expect(played.given).toHaveLength(1);
+  expect(played.asked).toEqual([]);
+  await answer(played, injected);
+  played.inbox.turnEnded(true, undefined);
+  await settle();
+  expect(played.given.at(-1)?.delivery.id).toBe("late");
+});
+
+test("a reminder that is refused was not told, and is tried again", async () => {
+  const played = play();
+  played.reminder = { id: "late", text: "a reply is overdue" };
+  played.inbox.remind();
+  await settle();
+  await answer(played, refused);
+  expect(played.log).toContain("untold late");
+  played.reminder = { id: "late", text: "a reply is overdue" };
+  played.clock.advance(60_000);
+  await settle();
+  expect(played.given.map(({ delivery }) => delivery.id)).toEqual(["late", "late"]);
+});
+
+test("while the relay is away nothing is reminded of, and nothing asks it over and over", async () => {
+  const played = play();
+  played.relayFails = true;
+  played.reminder = { id: "late", text: "a reply is overdue" };
+  played.inbox.remind();
+  await settle();
+  played.inbox.wake();
+  await settle();
+  expect([played.asked, played.given]).toEqual([["pressing"], []]);
+  played.relayFails = false;
+  played.inbox.remind();
+  await settle();
+  expect(played.given).toHaveLength(1);
 });
 
 /** What may happen at any moment. */

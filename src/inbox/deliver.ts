@@ -13,10 +13,9 @@ import { choose, type Held } from "./choose.ts";
 import { type ItemEvent, newItem, nextItem } from "./item.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Receipts } from "./receipts.ts";
-import { injectionId, injectionText } from "./text.ts";
+import type { Reminders } from "./reminders.ts";
+import { type Delivery, injectionId, injectionText } from "./text.ts";
 
-/** One text for the model. */
-export type Delivery = { id: string; text: string };
 export type DeliveryOutcome =
   | { status: "injected" }
   | { status: "refused"; reason: string; final: boolean }
@@ -36,8 +35,8 @@ export type InboxOptions = {
   receipts: Receipts;
   /** More messages of the inbox after a seq, when not all could be held. */
   refill(afterSeq: number): Promise<{ messages: Message[]; more: boolean }>;
-  /** What else the agent is to be told when a turn has ended and no message waits. */
-  reminder(): Promise<Delivery | undefined>;
+  /** What else the agent is told when no message waits. */
+  reminders: Pick<Reminders, "look" | "due" | "refused">;
   clock: Clock;
   random: Random;
   log: Log;
@@ -59,6 +58,8 @@ export interface Inbox {
   exited(): void;
   /** The state of the session may have changed. */
   wake(): void;
+  /** There may be something to tell about replies that no turn's end brings up. */
+  remind(): void;
   /** What waits, for a provider that asks at the end of a turn; it counts as given. */
   takeWaiting(): Delivery | undefined;
   readonly waiting: number;
@@ -79,7 +80,10 @@ class SessionInbox implements Inbox {
   #cancel: () => void = () => {};
   #pausedUntil = 0;
   #looking = false;
-  #remind = false;
+  /** The relay is to be asked about replies; after a turn also about those that were asked for in it. */
+  #ask: "pressing" | "all" | undefined;
+  /** It was asked, and what it said was not told yet. */
+  #answered = false;
   #overflowAfter: number | undefined;
   #closed = false;
 
@@ -141,7 +145,7 @@ class SessionInbox implements Inbox {
         "completed",
         this.#ids(({ item }) => item.state === "injected"),
       );
-      this.#remind = true;
+      this.#ask = "all";
     }
     this.#pausedUntil = 0;
     this.wake();
@@ -155,6 +159,11 @@ class SessionInbox implements Inbox {
   wake(): void {
     // Not at once: whoever tells an event may be in the middle of it.
     queueMicrotask(() => this.#run());
+  }
+
+  remind(): void {
+    this.#ask ??= "pressing";
+    this.wake();
   }
 
   takeWaiting(): Delivery | undefined {
@@ -192,7 +201,9 @@ class SessionInbox implements Inbox {
       this.#refill();
       return;
     }
-    if (idle && this.#remind) this.#giveReminder();
+    if (!idle) return;
+    if (this.#ask !== undefined) this.#askReminders(this.#ask === "all");
+    else if (this.#answered) this.#giveReminder();
   }
 
   /** Asks the conversation what became of texts that were under way when the program ended. */
@@ -294,15 +305,35 @@ class SessionInbox implements Inbox {
       });
   }
 
-  #giveReminder(): void {
-    this.#remind = false;
-    const { sink, reminder, log } = this.#options;
-    reminder()
-      .then(async (delivery) => {
-        if (delivery === undefined || this.#closed || sink.state() !== "idle") return;
-        await sink.inject(delivery, { urgent: false });
+  #askReminders(fresh: boolean): void {
+    if (this.#looking) return;
+    this.#looking = true;
+    this.#ask = undefined;
+    this.#options.reminders
+      .look(fresh)
+      .then(() => {
+        this.#answered = true;
       })
-      .catch((error: unknown) => log.debug("The agent was not reminded", { error }));
+      .catch((error: unknown) => this.#options.log.debug("What to remind of was not read", { error }))
+      .finally(() => {
+        this.#looking = false;
+        this.wake();
+      });
+  }
+
+  #giveReminder(): void {
+    this.#answered = false;
+    const { sink, reminders, log } = this.#options;
+    const delivery = reminders.due();
+    if (delivery === undefined) return;
+    void sink.inject(delivery, { urgent: false }).then((outcome) => {
+      if (outcome.status !== "refused") return;
+      reminders.refused(delivery.id);
+      log.debug("The agent was not reminded", { reason: outcome.reason });
+      if (outcome.final) return;
+      this.#answered = true;
+      this.#pause();
+    });
   }
 
   #later(ms: number, callback: () => void): void {

@@ -4,8 +4,9 @@ import { silentLog } from "../base/log.ts";
 import { seededRandom } from "../base/random.ts";
 import { type Limits, limits } from "../limits.ts";
 import type { Message } from "../wire/message.ts";
-import { createInbox, type Delivery, type DeliveryOutcome, type Inbox } from "./deliver.ts";
+import { createInbox, type DeliveryOutcome, type Inbox } from "./deliver.ts";
 import type { Item, ItemState } from "./item.ts";
+import type { Delivery } from "./text.ts";
 
 type State = "starting" | "idle" | "busy" | "waiting_approval" | "ended";
 
@@ -19,7 +20,11 @@ export type Played = {
   /** What a look into the conversation finds. */
   conversation: Map<string, "taken" | "done">;
   more: Message[];
+  /** What there is to tell about replies; given once. */
   reminder: Delivery | undefined;
+  /** How often the relay was asked for it, and for what. */
+  asked: ("pressing" | "all")[];
+  relayFails: boolean;
   canInject: boolean;
   ledgerFails: boolean;
 };
@@ -30,7 +35,7 @@ export function play(found: Record<string, Item> = {}, changed: Partial<Limits> 
   const log: string[] = [];
   const played: Omit<Played, "inbox"> = {
     ...{ clock, log, given: [], state: "idle", conversation: new Map(), more: [], reminder: undefined },
-    ...{ canInject: true, ledgerFails: false },
+    ...{ canInject: true, ledgerFails: false, asked: [], relayFails: false },
   };
   const all: Played = Object.assign(played, {
     inbox: createInbox({
@@ -61,7 +66,18 @@ export function play(found: Record<string, Item> = {}, changed: Partial<Limits> 
         close() {},
       },
       refill: async () => ({ messages: played.more, more: false }),
-      reminder: async () => played.reminder,
+      reminders: {
+        async look(fresh) {
+          played.asked.push(fresh ? "all" : "pressing");
+          if (played.relayFails) throw new Error("connection refused");
+        },
+        due() {
+          const due = played.reminder;
+          played.reminder = undefined;
+          return due;
+        },
+        refused: (id) => void log.push(`untold ${id}`),
+      },
       clock,
       random: seededRandom(1),
       log: silentLog,

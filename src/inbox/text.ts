@@ -2,6 +2,8 @@
 import { uuidOf } from "../wire/id.ts";
 import { type Message, messageText } from "../wire/message.ts";
 
+/** One text for the model. */
+export type Delivery = { id: string; text: string };
 /** A message that is to be given, and for the how many-th time. */
 export type Given = { message: Message; attempt: number };
 

@@ -143,6 +143,28 @@ test("[P5.14] a reply that a removed agent owed is out of every list, and the on
   expect(entries).toMatchObject([{ subject: "bob", facts: { repliesEnded: 1 } }]);
 });
 
+test("[P5.14] a runner takes what its agent is to be told unasked, and nobody else's", async () => {
+  await using relay = await runningRelay({ clock: standingClock() });
+  const [ann, bob] = [await relay.enrol("ann"), await relay.enrol("bob")];
+  const asked = await relay.client(ann.token).sendMessage({ to: "bob", body: "Ready?", expectsReply: true });
+  const taken = async (who: typeof ann, agent: string, fresh?: boolean) =>
+    (await who.runner.takeReminders({ agent, ...(fresh === undefined ? {} : { fresh }) })).reminders;
+  const one = (kind: "owed" | "overdue" | "ended", other: unknown) => [
+    expect.objectContaining({ kind, messageId: asked.messageId, with: other, text: reminderNotes[kind] }),
+  ];
+  expect([await taken(bob, "bob"), await taken(bob, "bob", true)]).toEqual([[], one("owed", "ann")]);
+  expect(await taken(ann, "ann", true)).toEqual([]);
+  relay.clock.skip(limits.replyReminderMs);
+  expect(await taken(bob, "bob")).toEqual(one("owed", "ann"));
+  relay.clock.skip(limits.replyOverdueMs - limits.replyReminderMs);
+  expect(await taken(ann, "ann")).toEqual(one("overdue", "bob"));
+  await expect(taken(ann, "bob")).rejects.toMatchObject({ code: "forbidden" });
+  await relay.operator.removeAgent({ agent: "bob" });
+  expect(await taken(ann, "ann")).toEqual(one("ended", expect.stringMatching(/^bob \(removed /)));
+  relay.clock.skip(limits.endedShownMs);
+  expect(await taken(ann, "ann")).toEqual([]);
+});
+
 test("both sides are hinted at by the feed when something happens about a reply", async () => {
   const clock = standingClock();
   await using relay = await runningRelay({ clock });

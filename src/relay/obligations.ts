@@ -39,14 +39,17 @@ export async function outstandingOf(
   return { owed: few(owed), awaited: few(awaited), more };
 }
 
-/** What an agent is told with its unread messages: replies it was reminded of, and replies to it that are late or ended. */
-export async function remindersOf(relay: Relay, agentId: AgentId): Promise<Reminder[]> {
+/**
+ * What an agent is told unasked: replies it was reminded of, and replies to it that are late or ended.
+ * @param fresh also the replies it owes of which it was not reminded yet
+ */
+export async function remindersOf(relay: Relay, agentId: AgentId, fresh = false): Promise<Reminder[]> {
   const now = relay.clock.now();
   const [{ owed, awaited }, ended] = await Promise.all([
     relay.store.outstanding(agentId, limits.outstandingMax),
     relay.store.tellEnded(agentId, now),
   ]);
-  const reminded = owed.filter((open) => stepAt(open, now).step >= 1);
+  const reminded = owed.filter((open) => fresh || stepAt(open, now).step >= 1);
   const lateMs = (open: OpenObligation) => now - overdueAt(open);
   // One who waits in vain is not told so for ever.
   const late = awaited.filter((open) => lateMs(open) >= 0 && lateMs(open) < limits.overdueShownMs);

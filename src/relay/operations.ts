@@ -6,7 +6,7 @@ import { joinChannel, leaveChannel, listChannelMembers, listChannels } from "./o
 import { listInsightKinds, listInsights, reportInsight, setInsightKind } from "./operations/insights.ts";
 import { deliverRecords, findOutcomes, openLane } from "./operations/lanes.ts";
 import { acknowledgeInbox, readInbox, sendMessage } from "./operations/messages.ts";
-import { declineObligation, listObligations } from "./operations/obligations.ts";
+import { declineObligation, listObligations, takeReminders } from "./operations/obligations.ts";
 import type { Operation } from "./operations/operation.ts";
 import { getMessageStatus, getThread, reportReceipts, searchMessages } from "./operations/past.ts";
 import { reportPresence } from "./operations/presence.ts";
@@ -50,6 +50,7 @@ export const operations: { readonly [Name in OperationName]: Operation<Name> } =
   makeBackup,
   getBackup,
   listObligations,
+  takeReminders,
   declineObligation,
   quarantineAgent,
   releaseAgent,

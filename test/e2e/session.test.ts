@@ -1,10 +1,10 @@
 /** An agent that is woken, steered, killed and resumed: real relay and runner, and a played headless Claude Code. */
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createClient } from "../../src/sdk/client.ts";
 import { tokenKind } from "../../src/wire/token.ts";
-import { openWorld, type Ready, root, type Serving, until, type World } from "./kit.ts";
+import { connect, openWorld, type Ready, root, type Serving, until, type World } from "./kit.ts";
 
 // Several real processes one after the other, on a machine that may do other work.
 setDefaultTimeout(90_000);
@@ -127,6 +127,48 @@ describe("[P8.4] a turn that is killed", () => {
     await reached(id, "read");
     expect(starts()).toHaveLength(2);
   });
+});
+
+test("[P5.14] an idle agent is told that a reply to it is late, and that it will not come", async () => {
+  const deaf = world.start([
+    "run",
+    "exec",
+    "--name",
+    "ann",
+    "--relay",
+    relay.url,
+    "HOME",
+    "--",
+    "sleep",
+    "60",
+  ]);
+  await until("ann is there", async () =>
+    (await client().listAgents({})).agents.some(({ name }) => name === "ann") ? true : undefined,
+  );
+  const bob = start();
+  const { mcpUrl } = await bob.ready();
+  await started(1);
+  const agent = await connect(mcpUrl, starts()[0]?.env.AGENT_RELAY_SESSION_TOKEN ?? "", "modern");
+  const replyBy = new Date(Date.now() + 1_500).toISOString();
+  const sent = await agent.callTool({
+    name: "relay_send_message",
+    arguments: { to: "ann", body: "Ready?", replyBy },
+  });
+  expect(sent.structuredContent).toMatchObject({ delivery: "sent" });
+  const { messageId } = sent.structuredContent as { messageId: string };
+  const heard = (words: string) => until(words, () => (told().includes(words) ? true : undefined), reachedMs);
+  const path = join(config, "projects", root.replace(/[^A-Za-z0-9]/g, "-"));
+  const told = () =>
+    (existsSync(path) ? readdirSync(path) : [])
+      .map((name) => readFileSync(join(path, name), "utf8"))
+      .join("");
+  await heard(`reply overdue from ann · message ${messageId}`);
+  await deaf.stop();
+  await client().removeAgent({ agent: "ann" });
+  await heard(`message ${messageId} · asked at`);
+  await heard("no reply from ann (removed");
+  expect(told().split("reply overdue from ann")).toHaveLength(2);
+  await agent.close();
 });
 
 test("a session that ended in order is begun anew, and its analysis is an insight", async () => {

@@ -177,6 +177,7 @@ export const operationRows: Readonly<Record<string, Row>> = {
     host: ["inbox:read-any"],
   },
   "listObligations of all": { ask: "GET /api/v1/obligations", by: ["inbox:read-any"] },
+  takeReminders: { ask: "POST /api/v1/inboxes/{self}/reminders", body: {}, by: ["inbox:read"], host: none },
   declineObligation: {
     ask: `POST /api/v1/obligations/${id}/decline`,
     body: { reason: "tried" },

@@ -4,7 +4,7 @@ import { RelayError } from "../../wire/error.ts";
 import { asId } from "../../wire/id.ts";
 import { type Principal, requireAgent } from "../access.ts";
 import { declineReply } from "../decline.ts";
-import { obligationView, outstandingOf } from "../obligations.ts";
+import { obligationView, outstandingOf, remindersOf } from "../obligations.ts";
 import { known, type Operation } from "./operation.ts";
 
 export const listObligations: Operation<"listObligations"> = async (relay, input, by) => {
@@ -23,6 +23,14 @@ export const listObligations: Operation<"listObligations"> = async (relay, input
     obligations: all.slice(0, limits.outstandingMax).map((open) => obligationView(open, now)),
     more: all.length > limits.outstandingMax,
   };
+};
+
+export const takeReminders: Operation<"takeReminders"> = async (relay, { agent, fresh }, by) => {
+  const runner = requireAgent(known(by), "Take reminders");
+  if (runner.agentName !== agent) {
+    throw new RelayError("forbidden", `Take the reminders of '${agent}': this runs '${runner.agentName}'`);
+  }
+  return { reminders: await remindersOf(relay, runner.agentId, fresh) };
 };
 
 export const declineObligation: Operation<"declineObligation"> = async (relay, input, by) => {

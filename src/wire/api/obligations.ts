@@ -3,7 +3,7 @@ import { z } from "zod";
 import { limits } from "../../limits.ts";
 import { isIdempotencyKey } from "../id.ts";
 import { insightFacts, insightKinds, insightSchema } from "../insight.ts";
-import { obligationSchema } from "../obligation.ts";
+import { obligationSchema, reminderSchema } from "../obligation.ts";
 import { reportedStates } from "../presence.ts";
 import { receiptSchema } from "../receipt.ts";
 import { agentName, type OperationRow } from "./row.ts";
@@ -22,6 +22,17 @@ export const obligationOperations = {
       agent: agentName.optional().describe("Owed by or to this agent; all without it"),
     }),
     reply: z.object({ obligations: z.array(obligationSchema), more: z.boolean() }),
+  },
+  takeReminders: {
+    method: "POST",
+    path: "/api/v1/inboxes/:agent/reminders",
+    scope: "inbox:read",
+    summary: "What the agent one runs is to be told about replies; that one will not come is said once",
+    request: z.strictObject({
+      agent: agentName,
+      fresh: z.boolean().optional().describe("Also the replies it owes of which it was not reminded yet"),
+    }),
+    reply: z.object({ reminders: z.array(reminderSchema) }),
   },
   declineObligation: {
     method: "POST",
