@@ -1,6 +1,7 @@
 /**
- * Whether a record's row is as it was stored: what is sent, and whose it is. The fingerprint seals tool and arguments,
- * the checksum the fingerprint and the other columns. What changes during its life is not part of either.
+ * Whether a row is as it was stored. A record's: what is sent, and whose it is; the fingerprint seals tool and
+ * arguments, the checksum the fingerprint and the other columns. The store's: whose it is, and its format. What changes
+ * during a row's life is not part of its checksum.
  */
 import { callFingerprint } from "../wire/id.ts";
 import type { NewRecord } from "./rows.ts";
@@ -26,7 +27,7 @@ const wholeLength = 64;
 
 /** Of the columns besides the arguments, hex. */
 export function checksumOf(row: Head): string {
-  return Bun.hash.xxHash64(headOf(row)).toString(16).padStart(16, "0");
+  return hashOf(headOf(row));
 }
 
 /** As it was made in formats 2 to 4. */
@@ -60,4 +61,21 @@ export function isIntact(row: SealedRow & { checksum: string }): boolean {
   if (row.arguments === null) return false;
   if (row.checksum.length === wholeLength) return row.checksum === wholeChecksumOf(row);
   return row.checksum === checksumOf(row) && row.fingerprint === callFingerprint(row.tool, row.arguments);
+}
+
+/** The columns of the store's row that only a change of the format changes. */
+export type SealedStore = { store_id: string; relay_id: string; agent_id: string; format: number };
+
+/** Of whose store it is, and the format of its file. */
+export function storeChecksumOf({ store_id, relay_id, agent_id, format }: SealedStore): string {
+  return hashOf(JSON.stringify([store_id, relay_id, agent_id, format]));
+}
+
+/** True when what the row says of the store is what was stored. */
+export function isStoreIntact(row: SealedStore & { checksum: string }): boolean {
+  return row.checksum === storeChecksumOf(row);
+}
+
+function hashOf(text: string): string {
+  return Bun.hash.xxHash64(text).toString(16).padStart(16, "0");
 }

@@ -79,9 +79,9 @@ const lostOf = (reply: Opened) =>
   reply.notices.filter(({ reason }) => reason === "damaged").map(({ key }) => key);
 const allKeys = (count: number) => Array.from({ length: count }, (_, index) => `key-${index + 1}`);
 
-function flip(path: string, at: number): void {
+function flip(path: string, at: number, mask = 0x10): void {
   const bytes = readFileSync(path);
-  bytes[at] = (bytes[at] ?? 0) ^ 0x10;
+  bytes[at] = (bytes[at] ?? 0) ^ mask;
   writeFileSync(path, bytes);
 }
 
@@ -172,6 +172,42 @@ describe("O16 [P2.16]: accepted writes that a damaged file has lost", () => {
     expect(lostOf(reply)).toEqual(["key-3"]);
     close();
   });
+
+  /** Where the header of a database has `user_version`, four bytes (SQLite file format, section 1.3). */
+  const versionAt = 60;
+
+  test("[P2.16] no flipped bit of its header makes a file newer or older than it is", () => {
+    const image = killed(3);
+    const database = new Database(join(image, "outbox.sqlite"));
+    database.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    database.close(true);
+    for (let bit = 0; bit < 32; bit += 1) {
+      const dir = folder();
+      cpSync(image, dir, { recursive: true });
+      flip(join(dir, "outbox.sqlite"), versionAt + (bit >> 3), 1 << (bit & 7));
+      const { reply, close } = openEngine(dir);
+      expect([bit, reply.status, keysOf(reply)]).toEqual([bit, "opened", allKeys(3)]);
+      expect(reply.damage?.why).toMatch(/^its header says format -?\d+, its content has format 6$/);
+      close();
+    }
+  });
+
+  test.each(["relay_id = 'relax'", "agent_id = 'agens'", "store_id = 'x'", "format = 7", "checksum = ''"])(
+    "[P2.16] a damaged store is nobody else's: %s",
+    (change) => {
+      const dir = killed(3);
+      const database = new Database(join(dir, "outbox.sqlite"));
+      database.run(`UPDATE store SET ${change}`);
+      database.close();
+      const { reply, close } = openEngine(dir);
+      expect([reply.status, keysOf(reply), lostOf(reply)]).toEqual(["opened", allKeys(3), []]);
+      expect(reply.damage?.why).toBe("whose store it is, is not as it was stored");
+      close();
+      const again = openEngine(dir);
+      expect([again.reply.damage, again.reply.storeId]).toEqual([undefined, reply.storeId]);
+      again.close();
+    },
+  );
 
   test("a row that changes while the store is open is found before it is sent", () => {
     const database = new Database(":memory:");

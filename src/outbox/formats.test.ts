@@ -53,6 +53,7 @@ function asFormat4(database: Database): void {
   database.run(`UPDATE records SET arguments = '{"to":"bob","body":"body"}'`);
   const row = database.query<SealedRow, []>("SELECT * FROM records").get() as SealedRow;
   database.run("UPDATE records SET checksum = ?", [wholeChecksumOf(row)]);
+  for (const column of ["format", "checksum"]) database.run(`ALTER TABLE store DROP COLUMN ${column}`);
   database.run("PRAGMA user_version = 4");
 }
 

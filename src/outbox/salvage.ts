@@ -6,13 +6,20 @@ import type { Database } from "bun:sqlite";
 import { existsSync, renameSync, rmSync, statSync } from "node:fs";
 import { openSqlite } from "../base/sqlite.ts";
 import { uuidOf } from "../wire/id.ts";
-import { isIntact, type SealedRow, wholeChecksumOf } from "./checksum.ts";
+import { isIntact, isStoreIntact, type SealedRow, type SealedStore, wholeChecksumOf } from "./checksum.ts";
 import { fileOf } from "./files.ts";
 import { type Accepted, type MarksFound, marksFileOf } from "./marks.ts";
 import { isEnded, type NoticeReason, type RecordState, recordStates } from "./record.ts";
 import { excerptOfRow } from "./row-views.ts";
 import type { Damage } from "./rows.ts";
-import { checksumVersion, migrate, schemaVersion, versionOf } from "./schema.ts";
+import {
+  addStore,
+  checksumVersion,
+  migrate,
+  schemaVersion,
+  storeChecksumVersion,
+  versionOf,
+} from "./schema.ts";
 
 type Value = string | number | bigint | Uint8Array | null;
 type AnyRow = Record<string, Value>;
@@ -26,7 +33,8 @@ type StoredRecord = SealedRow & {
 /** Why a file is damaged: SQLite's own check, a row that is not as it was stored, or accepted writes that are not there. */
 export function examine(database: Database, marks: MarksFound | undefined): string | undefined {
   const version = versionOf(database);
-  if (version > schemaVersion) return undefined;
+  const header = examineHeader(database, version);
+  if (header !== undefined || version > schemaVersion) return header;
   // The whole check: the quick one does not compare an index with its table, and costs as much.
   const check = database.query<{ integrity_check: string }, []>("PRAGMA integrity_check(1)").get();
   if (check?.integrity_check !== "ok") return `SQLite finds it damaged: ${check?.integrity_check}`;
@@ -39,6 +47,27 @@ export function examine(database: Database, marks: MarksFound | undefined): stri
   }
   const missing = version === 0 ? [...(marks?.open.values() ?? [])] : missingOf(database, marks);
   return missing.length === 0 ? undefined : `${missing.length} accepted writes are not in it`;
+}
+
+/** The version stands in the header too, which nothing protects; the store's own row says which it was when it was sealed. */
+function examineHeader(database: Database, version: number): string | undefined {
+  const store = storeOf(database);
+  if (store !== undefined && store.format !== version)
+    return `its header says format ${version}, its content has format ${store.format}`;
+  if (store === undefined && version >= storeChecksumVersion && version <= schemaVersion)
+    return "whose store it is, is not as it was stored";
+  return undefined;
+}
+
+/** The store's row, when it is as it was stored. */
+function storeOf(database: Database): SealedStore | undefined {
+  try {
+    const row = database.query<SealedStore & { checksum: string }, []>("SELECT * FROM store").get();
+    return row !== null && isStoreIntact(row) ? row : undefined;
+  } catch (error) {
+    if (error instanceof Error && error.message.startsWith("no such table")) return undefined;
+    throw error;
+  }
 }
 
 function missingOf(database: Database, marks: MarksFound | undefined): Accepted[] {
@@ -142,22 +171,11 @@ class Remains {
 function fill(target: Database, kept: Remains, request: SalvageRequest): Damage {
   const { marks, now, noticesMax } = request;
   const store = kept.rows("store", "one")[0];
-  const head = marks?.head;
-  const identity = {
-    storeId: text(store?.store_id) ?? head?.storeId ?? request.fallback.storeId,
-    relayId: text(store?.relay_id) ?? head?.relayId ?? request.fallback.relayId,
-    agentId: text(store?.agent_id) ?? head?.agentId ?? request.fallback.agentId,
-  };
+  const { storeId, relayId, agentId } = ownOf(store) ?? marks?.head ?? request.fallback;
+  addStore(target, { storeId, relayId, agentId, createdAt: number(store?.created_at) ?? now });
   target
-    .query(
-      `INSERT INTO store (one, store_id, relay_id, agent_id, epoch, created_at, paused_at, generation)
-       VALUES (1, ?, ?, ?, ?, ?, ?, ?)`,
-    )
-    .run(
-      ...[identity.storeId, identity.relayId, identity.agentId],
-      ...[number(store?.epoch) ?? 1, number(store?.created_at) ?? now],
-      ...[number(store?.paused_at) ?? null, number(store?.generation) ?? null],
-    );
+    .query("UPDATE store SET epoch = ?, paused_at = ?, generation = ?")
+    .run(number(store?.epoch) ?? 1, number(store?.paused_at) ?? null, number(store?.generation) ?? null);
   const notices = kept.rows("notices", "seq").filter((row) => insert(target, "notices", row));
   const told = new Set(notices.map((row) => number(row.record_id)));
   const good = new Set<number>();
@@ -171,8 +189,15 @@ function fill(target: Database, kept: Remains, request: SalvageRequest): Damage 
   target.query("INSERT INTO sqlite_sequence (name, seq) VALUES ('records', ?)").run(lastId);
   const lost = [...(marks?.open.values() ?? [])].filter(({ id }) => !good.has(id));
   const counted = marks !== undefined && marks.head !== undefined && marks.unreadable === 0;
-  notify(target, { lost, counted, now, noticesMax, storeId: identity.storeId });
+  notify(target, { lost, counted, now, noticesMax, storeId });
   return { why: "", aside: "", lost: lost.length, counted, kept: good.size };
+}
+
+/** Whose store it is by its own row, if that is as it was stored. */
+function ownOf(row: AnyRow | undefined) {
+  const store = row as (SealedStore & { checksum: string }) | undefined;
+  if (store === undefined || !isStoreIntact(store)) return undefined;
+  return { storeId: store.store_id, relayId: store.relay_id, agentId: store.agent_id };
 }
 
 /** Puts a row into the fresh file; false when it is not as it was stored or has no room. */
@@ -295,10 +320,6 @@ function close(database: Database | undefined): void {
 
 function inodeOf(path: string): number | undefined {
   return existsSync(path) ? statSync(path).ino : undefined;
-}
-
-function text(value: Value | undefined): string | undefined {
-  return typeof value === "string" ? value : undefined;
 }
 
 function number(value: Value | undefined): number | undefined {

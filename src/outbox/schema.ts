@@ -3,10 +3,10 @@
  * program is refused, never read by guessing.
  */
 import type { Database } from "bun:sqlite";
-import { type SealedRow, wholeChecksumOf } from "./checksum.ts";
+import { type SealedRow, type SealedStore, storeChecksumOf, wholeChecksumOf } from "./checksum.ts";
 
 /** Version this program writes (`PRAGMA user_version`). */
-export const schemaVersion = 5;
+export const schemaVersion = 6;
 
 const migrations: readonly string[] = [
   `
@@ -77,6 +77,11 @@ const migrations: readonly string[] = [
   "ALTER TABLE records ADD COLUMN trace TEXT;",
   // No change of the tables: new rows are sealed otherwise, which an older program would take for damage.
   "SELECT 5;",
+  // Without a checksum a damaged row could say that the file is another agent's, a damaged header that it is newer.
+  `
+  ALTER TABLE store ADD COLUMN format INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE store ADD COLUMN checksum TEXT NOT NULL DEFAULT '';
+  `,
 ];
 
 /** The version of an open file; 0 when it is new. */
@@ -87,6 +92,8 @@ export function versionOf(database: Database): number {
 
 /** First version whose open rows carry a checksum. */
 export const checksumVersion = 2;
+/** First version whose store row carries one. */
+export const storeChecksumVersion = 6;
 
 /** Brings the file to `schemaVersion`. Called inside a transaction, and not for a newer file. */
 export function migrate(database: Database): void {
@@ -97,6 +104,29 @@ export function migrate(database: Database): void {
     database.run(`PRAGMA user_version = ${index + 1}`);
   }
   if (before > 0 && before < checksumVersion) seal(database);
+  if (before > 0 && before < schemaVersion) sealStore(database);
+}
+
+/** The store's row gets the format that the file has now. Every new format has to do so, the file may else be damaged. */
+function sealStore(database: Database): void {
+  const row = database.query<SealedStore, []>("SELECT * FROM store").get();
+  if (row === null) return;
+  const checksum = storeChecksumOf({ ...row, format: schemaVersion });
+  database.query("UPDATE store SET format = ?, checksum = ?").run(schemaVersion, checksum);
+}
+
+/** What the only row of `store` says. */
+export type NewStore = { storeId: string; relayId: string; agentId: string; createdAt: number };
+
+/** Says of a new file whose it is; does nothing when that is said already. */
+export function addStore(database: Database, { storeId, relayId, agentId, createdAt }: NewStore): void {
+  const sealed = { store_id: storeId, relay_id: relayId, agent_id: agentId, format: schemaVersion };
+  database
+    .query(
+      `INSERT INTO store (one, store_id, relay_id, agent_id, epoch, created_at, format, checksum)
+       VALUES (1, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT DO NOTHING`,
+    )
+    .run(storeId, relayId, agentId, createdAt, schemaVersion, storeChecksumOf(sealed));
 }
 
 /** Rows that were made before there were checksums get theirs. */

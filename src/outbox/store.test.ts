@@ -269,6 +269,7 @@ describe("a store that cannot be used", () => {
     await first.store.close();
     const database = new Database(join(dir, "outbox.sqlite"));
     database.run("PRAGMA user_version = 99");
+    database.run("UPDATE store SET format = 99, checksum = 'made as that program makes it'");
     database.close();
     expect(await refusal(dir)).toMatchObject({ why: "newer" });
     expect(await listRecords(dir, limits).catch((thrown: unknown) => thrown)).toMatchObject({ why: "newer" });

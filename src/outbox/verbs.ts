@@ -18,6 +18,7 @@ import type {
   SaveRequest,
   StoreLimits,
 } from "./rows.ts";
+import { addStore } from "./schema.ts";
 
 /** What waits: the two numbers that the limits are about. */
 export type Counts = { records: number; bytes: number };
@@ -101,12 +102,8 @@ export function prepareVerbs(database: Database): Verbs {
 }
 
 function identify(database: Database, request: LoadRequest): Identity {
-  database
-    .query(
-      `INSERT INTO store (one, store_id, relay_id, agent_id, epoch, created_at) VALUES (1, ?, ?, ?, 0, ?)
-       ON CONFLICT DO NOTHING`,
-    )
-    .run(request.newStoreId, request.relayId, request.agentId, request.now);
+  const { newStoreId: storeId, relayId, agentId, now: createdAt } = request;
+  addStore(database, { storeId, relayId, agentId, createdAt });
   const row = database
     .query(
       "UPDATE store SET epoch = epoch + 1 RETURNING store_id AS storeId, relay_id AS relayId, agent_id AS agentId, epoch",
