@@ -338,6 +338,9 @@ export const limits = {
   transcriptSearchBytes: 16 * mebibyte,
   /** A provider answers within this time whether it has taken a text; Claude Code confirms at its next safe point. */
   injectMs: 10 * second,
+  /** Claude Code without a person is asked so often whether it reads its input, and given up on after this time. */
+  claudeReadyRetryMs: 5 * second,
+  claudeReadyMs: minute,
   /** Codex's app-server listens within this time: a cold start on a busy machine took 3 s. */
   codexStartMs: 20 * second,
   /** A lost connection to Codex's app-server is opened again after this pause. */

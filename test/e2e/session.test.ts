@@ -48,7 +48,11 @@ const stages = async (id: string) =>
 const reached = (id: string, stage: string) =>
   until(
     `${id} is ${stage}`,
-    async () => ((await stages(id))[stage] === undefined ? undefined : true),
+    async () => {
+      // A long wait stays below the rate at which the relay refuses requests.
+      await Bun.sleep(40);
+      return (await stages(id))[stage] === undefined ? undefined : true;
+    },
     reachedMs,
   ).catch(async (error: unknown) => {
     const seen = { stages: await stages(id), starts: starts().length };

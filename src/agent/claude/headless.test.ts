@@ -70,6 +70,36 @@ test("it is ready when the program answers, not before", async () => {
   expect(session.status.state).toBe("idle");
 });
 
+test("a question that was lost is asked again, and only the first answer counts", () => {
+  const { clock, run, say, session, written, only } = start();
+  run();
+  clock.advance(2 * limits.claudeReadyRetryMs);
+  expect(written.map(({ request_id }) => request_id)).toEqual(Array(3).fill("agent-relay-ready"));
+  const answer = (subtype: string) =>
+    say({ type: "control_response", response: { subtype, request_id: "agent-relay-ready" } });
+  answer("success");
+  say({ type: "system", subtype: "init", session_id: "s" });
+  answer("error");
+  clock.advance(2 * limits.claudeReadyMs);
+  expect([session.status.state, written.length, only("ready", "trouble").length]).toEqual(["busy", 3, 1]);
+});
+
+test("a program that never answers is trouble, told once; one that has ended is not asked", () => {
+  const { clock, run, session, written, only } = start();
+  run();
+  clock.advance(3 * limits.claudeReadyMs);
+  expect(written.length).toBe(limits.claudeReadyMs / limits.claudeReadyRetryMs);
+  expect(only("trouble")).toEqual([{ type: "trouble", what: "it does not say that it reads its input" }]);
+  session.exited();
+  run();
+  session.exited();
+  clock.advance(3 * limits.claudeReadyMs);
+  expect([written.length, only("trouble").length]).toEqual([
+    limits.claudeReadyMs / limits.claudeReadyRetryMs + 1,
+    1,
+  ]);
+});
+
 test("[P8.1] a text is injected when the model gets it, and is in the turn that ends", async () => {
   const { session, ready, lifecycle, say, written, only } = start();
   ready();

@@ -20,6 +20,8 @@ type Parts = {
   /** The model's last text in this turn. */
   text: string;
   ready: boolean;
+  /** Ends the asking whether it is ready. */
+  stopAsking(): void;
 };
 type Line = Readonly<Record<string, unknown>>;
 
@@ -39,6 +41,7 @@ export function openHeadlessSession(
     tools: new Map(),
     text: "",
     ready: false,
+    stopAsking() {},
   };
   const { core, conversation, pending } = parts;
   let child: SessionChild | undefined;
@@ -60,8 +63,7 @@ export function openHeadlessSession(
       core.emit({ type: "started" });
       // From now on it may have a turn that a crash would cut.
       if (conversation.known !== undefined) core.emit({ type: "conversation", ...conversation.known });
-      // Answered once the program reads its input.
-      control(readyRequest, { subtype: "initialize" });
+      askReady(parts, options, () => control(readyRequest, { subtype: "initialize" }));
     },
     output(text, stream) {
       if (stream === "stderr") {
@@ -74,6 +76,7 @@ export function openHeadlessSession(
     exited() {
       child = undefined;
       parts.ready = false;
+      parts.stopAsking();
       parts.tools.clear();
       pending.clear("the program has ended");
       core.emit({ type: "exited" });
@@ -95,6 +98,21 @@ export function openHeadlessSession(
   };
 }
 
+/**
+ * The program answers once it reads its input, and every time it is asked: with an error the second time, which says the
+ * same. It is asked again because nothing else would make up for a question that was lost.
+ */
+function askReady(parts: Parts, { clock, limits }: SessionOptions, ask: () => void): void {
+  const until = clock.monotonic() + limits.claudeReadyMs;
+  const again = () => {
+    ask();
+    const next = clock.monotonic() + limits.claudeReadyRetryMs < until ? again : giveUp;
+    parts.stopAsking = clock.after(limits.claudeReadyRetryMs, next);
+  };
+  const giveUp = () => parts.core.emit({ type: "trouble", what: "it does not say that it reads its input" });
+  again();
+}
+
 /** `next` is folded in after the running tool's result, `later` becomes a turn of its own. */
 function userLine({ id, text }: Injection, urgent: boolean): object {
   const priority = urgent ? "next" : "later";
@@ -113,8 +131,9 @@ function onLine(line: Line, parts: Parts): void {
   const { core } = parts;
   switch (line.type) {
     case "control_response":
-      if (asRecord(line.response)?.request_id !== readyRequest) return;
+      if (asRecord(line.response)?.request_id !== readyRequest || parts.ready) return;
       parts.ready = true;
+      parts.stopAsking();
       core.emit({ type: "ready" });
       return;
     case "system":
