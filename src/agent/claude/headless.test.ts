@@ -75,11 +75,10 @@ test("a question that was lost is asked again, and only the first answer counts"
   run();
   clock.advance(2 * limits.claudeReadyRetryMs);
   expect(written.map(({ request_id }) => request_id)).toEqual(Array(3).fill("agent-relay-ready"));
-  const answer = (subtype: string) =>
-    say({ type: "control_response", response: { subtype, request_id: "agent-relay-ready" } });
-  answer("success");
+  const answer = { type: "control_response", response: { request_id: "agent-relay-ready" } };
+  say(answer);
   say({ type: "system", subtype: "init", session_id: "s" });
-  answer("error");
+  say(answer);
   clock.advance(2 * limits.claudeReadyMs);
   expect([session.status.state, written.length, only("ready", "trouble").length]).toEqual(["busy", 3, 1]);
 });

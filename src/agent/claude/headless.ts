@@ -99,8 +99,8 @@ export function openHeadlessSession(
 }
 
 /**
- * The program answers once it reads its input, and every time it is asked: with an error the second time, which says the
- * same. It is asked again because nothing else would make up for a question that was lost.
+ * The program answers once it reads its input, and each time that it is asked (measured with 2.1.330). It is asked again
+ * because nothing else would make up for a question that was lost.
  */
 function askReady(parts: Parts, { clock, limits }: SessionOptions, ask: () => void): void {
   const until = clock.monotonic() + limits.claudeReadyMs;
