@@ -329,7 +329,7 @@ export const limits = {
   /** Lines of the ledger of injections before it is written anew, and read messages that it keeps. */
   injectionLedgerLinesMax: 5_000,
   injectionLedgerReadMax: 1_000,
-  /** A reply that an agent owes is brought up this often at most, with this much time between: after a turn, and when the relay reminds of it. */
+  /** A reply that an agent owes is brought up this often at most, with this much time between. */
   remindersMax: 3,
   reminderPauseMs: 5 * minute,
   /** A transcript is looked at this often, in pieces; after a restart its end is searched for what it holds already. */

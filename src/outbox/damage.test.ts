@@ -20,6 +20,7 @@ import { uuidOf } from "../wire/id.ts";
 import type { Disk } from "./disk.ts";
 import { Engine } from "./engine.ts";
 import { NewRows } from "./new-rows.ts";
+import { inspectFile } from "./open-file.ts";
 import { newLife } from "./record.ts";
 import type { LoadReply, NewRecord } from "./rows.ts";
 import { migrate } from "./schema.ts";
@@ -173,6 +174,14 @@ describe("O16 [P2.16]: accepted writes that a damaged file has lost", () => {
     close();
   });
 
+  /** What a person sees who looks without opening it. */
+  const seenIn = (dir: string) =>
+    inspectFile({ dir, limit: limits.outboxRecordsMax, expiryMs: limits.recordAgeMaxMs });
+  const three = {
+    status: "read",
+    identity: { relayId: "relay", agentId: "agent" },
+    records: [{ id: 1 }, { id: 2 }, { id: 3 }],
+  };
   /** Where the header of a database has `user_version`, four bytes (SQLite file format, section 1.3). */
   const versionAt = 60;
 
@@ -185,6 +194,7 @@ describe("O16 [P2.16]: accepted writes that a damaged file has lost", () => {
       const dir = folder();
       cpSync(image, dir, { recursive: true });
       flip(join(dir, "outbox.sqlite"), versionAt + (bit >> 3), 1 << (bit & 7));
+      expect(seenIn(dir)).toMatchObject(three);
       const { reply, close } = openEngine(dir);
       expect([bit, reply.status, keysOf(reply)]).toEqual([bit, "opened", allKeys(3)]);
       expect(reply.damage?.why).toMatch(/^its header says format -?\d+, its content has format 6$/);
@@ -199,6 +209,7 @@ describe("O16 [P2.16]: accepted writes that a damaged file has lost", () => {
       const database = new Database(join(dir, "outbox.sqlite"));
       database.run(`UPDATE store SET ${change}`);
       database.close();
+      expect(seenIn(dir)).toMatchObject(three);
       const { reply, close } = openEngine(dir);
       expect([reply.status, keysOf(reply), lostOf(reply)]).toEqual(["opened", allKeys(3), []]);
       expect(reply.damage?.why).toBe("whose store it is, is not as it was stored");

@@ -12,7 +12,7 @@ import { NewRows } from "./new-rows.ts";
 import { type People, preparePeople } from "./people-verbs.ts";
 import { Recent } from "./recent.ts";
 import type { Damage, InspectReply, ListRequest, LoadReply, LoadRequest, StoreLimits } from "./rows.ts";
-import { examine, salvage } from "./salvage.ts";
+import { examine, salvage, storeOf } from "./salvage.ts";
 import { migrate, schemaVersion, versionOf } from "./schema.ts";
 import { prepareVerbs, type Verbs } from "./verbs.ts";
 
@@ -162,15 +162,13 @@ export function inspectFile(request: ListRequest & { dir: string }): InspectRepl
   const database = openOwned(dir);
   if (database === undefined) return { status: "owned", ...readOwner(dir) };
   try {
-    const version = versionOf(database);
+    const store = storeOf(database);
+    const version = store?.format ?? versionOf(database);
     if (version > schemaVersion) return { status: "newer", version };
     if (version < 1) return { status: "read", records: [] };
-    const store = database
-      .query<{ relayId: string; agentId: string }, []>(
-        "SELECT relay_id AS relayId, agent_id AS agentId FROM store",
-      )
-      .get();
-    const identity = store === null ? {} : { identity: store };
+    const known = store ?? readMarks(dir)?.head;
+    const identity =
+      known === undefined ? {} : { identity: { relayId: known.relayId, agentId: known.agentId } };
     return { status: "read", records: prepareVerbs(database).list(request), ...identity };
   } finally {
     database.close();

@@ -59,15 +59,24 @@ function examineHeader(database: Database, version: number): string | undefined 
   return undefined;
 }
 
-/** The store's row, when it is as it was stored. */
-function storeOf(database: Database): SealedStore | undefined {
+type Store = { storeId: string; relayId: string; agentId: string; format: number };
+
+/** What the store's row says, when it is as it was stored; undefined for one of a format that had no checksum there. */
+export function storeOf(database: Database): Store | undefined {
   try {
-    const row = database.query<SealedStore & { checksum: string }, []>("SELECT * FROM store").get();
-    return row !== null && isStoreIntact(row) ? row : undefined;
+    return storeIn(database.query<StoreRow, []>("SELECT * FROM store").get());
   } catch (error) {
     if (error instanceof Error && error.message.startsWith("no such table")) return undefined;
     throw error;
   }
+}
+
+type StoreRow = SealedStore & { checksum: string };
+
+function storeIn(row: StoreRow | null | undefined): Store | undefined {
+  if (row === null || row === undefined || !isStoreIntact(row)) return undefined;
+  const { store_id: storeId, relay_id: relayId, agent_id: agentId, format } = row;
+  return { storeId, relayId, agentId, format };
 }
 
 function missingOf(database: Database, marks: MarksFound | undefined): Accepted[] {
@@ -171,7 +180,8 @@ class Remains {
 function fill(target: Database, kept: Remains, request: SalvageRequest): Damage {
   const { marks, now, noticesMax } = request;
   const store = kept.rows("store", "one")[0];
-  const { storeId, relayId, agentId } = ownOf(store) ?? marks?.head ?? request.fallback;
+  const { storeId, relayId, agentId } =
+    storeIn(store as StoreRow | undefined) ?? marks?.head ?? request.fallback;
   addStore(target, { storeId, relayId, agentId, createdAt: number(store?.created_at) ?? now });
   target
     .query("UPDATE store SET epoch = ?, paused_at = ?, generation = ?")
@@ -191,13 +201,6 @@ function fill(target: Database, kept: Remains, request: SalvageRequest): Damage 
   const counted = marks !== undefined && marks.head !== undefined && marks.unreadable === 0;
   notify(target, { lost, counted, now, noticesMax, storeId });
   return { why: "", aside: "", lost: lost.length, counted, kept: good.size };
-}
-
-/** Whose store it is by its own row, if that is as it was stored. */
-function ownOf(row: AnyRow | undefined) {
-  const store = row as (SealedStore & { checksum: string }) | undefined;
-  if (store === undefined || !isStoreIntact(store)) return undefined;
-  return { storeId: store.store_id, relayId: store.relay_id, agentId: store.agent_id };
 }
 
 /** Puts a row into the fresh file; false when it is not as it was stored or has no room. */
