@@ -10,7 +10,7 @@ export const sizes = {
   /** Writes while answers are lost. */
   T2: { pr: 2_000, night: 40_000 },
   /** Writes while answers become 502, 503, 504 or half of one. */
-  T3: { pr: 2_000, night: 40_000 },
+  T3: { pr: 3_000, night: 40_000 },
   /** Kills of the relay at each point. */
   T4: { pr: 20, night: 150 },
   /** Seconds of a relay that comes and goes. */
