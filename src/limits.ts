@@ -38,7 +38,6 @@ export const limits = {
   serverLingerMs: second,
   /** A body that nobody wants is skipped up to this size; beyond it the connection is closed. */
   skippedBodyBytesMax: 64 * kibibyte,
-
   /** Answer from memory when the relay has not answered list and handshake requests by then: Codex waits ~1 s at start. */
   lastKnownAnswerMs: 500,
   /** A bufferable call waits this long for the relay's own result, then says `queued`. */
@@ -290,7 +289,6 @@ export const limits = {
   /** Recipients of one message, and how often a message may be forwarded: a chain of agents cannot run on for ever. */
   fanOutMax: 500,
   hopsMax: 8,
-
   /** A child is asked to end, waited for, then its process group is killed. */
   childStopMs: 5 * second,
   /** A line of a child's output; longer ones are cut and marked. */
@@ -357,9 +355,8 @@ export const limits = {
   codexHistoryItems: 400,
   /** A session's scratch folder whose owner was never recorded is swept after this time. */
   scratchUnownedMs: minute,
-  /** Shutdown of the pump and of whole processes on SIGTERM. */
+  /** What is under way goes on for this long when its process is asked to end: deliveries, requests. */
   pumpFlushMs: 3 * second,
-  shutdownMs: 5 * second,
   /** First enrolment of an agent waits this long for the relay. */
   enrolWaitMs: 10 * second,
   /** A runner that has a credential waits this long to hear whether the relay is still the same one. */
@@ -391,7 +388,7 @@ export function assertLimits(l: Limits): void {
     [l.writeWaitMs < l.deliveryAttemptMs, "an attempt must outlive the wait of its call"],
     [l.delayNoticeMs < l.delayNoticeLaterMs, "the second delay notice must come after the first"],
     [l.orphanSliceMs + l.orphanGapMs < l.drainerWaitMs, "a starting runner must outwait a slice of draining"],
-    [l.pumpFlushMs < l.shutdownMs, "the pump flush must fit the shutdown"],
+    [l.pumpFlushMs < l.childStopMs, "the pump's flush must fit the time in which a process is to end"],
     [l.upstreamCallMs < l.agentToolCallMs, "the proxy must give a call up before the agent does"],
     [l.batchBytesMax * 2 < l.relayRequestBytesMax, "a batch must fit a request to the relay"],
     [l.operationMs < l.requestReadMs, "an operation must answer before its silent connection is closed"],
