@@ -33,7 +33,7 @@ type StoredRecord = SealedRow & {
 /** Why a file is damaged: SQLite's own check, a row that is not as it was stored, or accepted writes that are not there. */
 export function examine(database: Database, marks: MarksFound | undefined): string | undefined {
   const version = versionOf(database);
-  const header = examineHeader(database, version);
+  const header = examineStore(database, version);
   if (header !== undefined || version > schemaVersion) return header;
   // The whole check: the quick one does not compare an index with its table, and costs as much.
   const check = database.query<{ integrity_check: string }, []>("PRAGMA integrity_check(1)").get();
@@ -49,8 +49,8 @@ export function examine(database: Database, marks: MarksFound | undefined): stri
   return missing.length === 0 ? undefined : `${missing.length} accepted writes are not in it`;
 }
 
-/** The version stands in the header too, which nothing protects; the store's own row says which it was when it was sealed. */
-function examineHeader(database: Database, version: number): string | undefined {
+/** Whose store it is, and that the header, which nothing protects, gives the format that was sealed with it. */
+function examineStore(database: Database, version: number): string | undefined {
   const store = storeOf(database);
   if (store !== undefined && store.format !== version)
     return `its header says format ${version}, its content has format ${store.format}`;

@@ -107,7 +107,7 @@ export function migrate(database: Database): void {
   if (before > 0 && before < schemaVersion) sealStore(database);
 }
 
-/** The store's row gets the format that the file has now. Every new format has to do so, the file may else be damaged. */
+/** The row gets the format that the file has now: with another one than its header the file would count as damaged. */
 function sealStore(database: Database): void {
   const row = database.query<SealedStore, []>("SELECT * FROM store").get();
   if (row === null) return;
