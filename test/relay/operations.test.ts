@@ -127,6 +127,8 @@ async function messages({ operator, runner, agent }: Story): Promise<void> {
   const status = await operator.getMessageStatus({ id: asked.messageId });
   expect(JSON.stringify(status)).toContain("injected");
   expect((await operator.listObligations({})).obligations).toHaveLength(1);
+  const { reminders } = await runner.takeReminders({ agent: "ada", fresh: true });
+  expect(reminders.map(({ kind, messageId }) => [kind, messageId])).toEqual([["owed", asked.messageId]]);
   await agent.declineObligation({ messageId: asked.messageId, reason: "no time" });
   expect((await operator.listObligations({})).obligations).toEqual([]);
   const thread = await agent.getThread({ threadId: asked.threadId ?? "" });
