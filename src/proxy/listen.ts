@@ -52,8 +52,8 @@ export function openListen(core: Core, ask: Ask): Outcome {
   const listener: Listener = {
     stream,
     text,
-    // A client that subscribes before it lists is told of what changes from now on.
-    shown: session.shown ?? core.shown().fingerprint,
+    // A client that subscribes before it lists is told of what changes from now on; that the tools become known is none.
+    shown: session.shown ?? (core.lists.knowsTools() ? core.shown().fingerprint : undefined),
     wants: new Set(
       Object.keys(honoured).map(
         (name) => listChanged[name.replace("ListChanged", "") as keyof typeof listChanged],
@@ -64,7 +64,7 @@ export function openListen(core: Core, ask: Ask): Outcome {
   stream.write(messageEvent(text("notifications/subscriptions/acknowledged", { notifications: honoured })));
   core.sessions.listeners.add(listener);
   stream.onEnd(() => core.sessions.listeners.delete(listener));
-  core.sessions.shownChanged(core.shown().fingerprint);
+  if (listener.shown !== undefined) core.sessions.shownChanged(core.shown().fingerprint);
   return "streaming";
 }
 

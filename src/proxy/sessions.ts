@@ -24,7 +24,7 @@ export type Session = {
 export type Listener = {
   readonly stream: DownStream;
   readonly wants: ReadonlySet<string>;
-  /** Fingerprint of the tools its client was last shown or told of. */
+  /** Fingerprint of the tools its client was last shown or told of; undefined = none was known, and it never asked. */
   shown: string | undefined;
   /** The notification with the subscription's id in it. */
   text(method: string, params: JsonObject): string;
@@ -172,7 +172,8 @@ class SessionBook implements Sessions {
       if (this.tell(session, text)) session.shown = fingerprint;
     }
     for (const listener of this.listeners) {
-      if (listener.shown === undefined || listener.shown === fingerprint) continue;
+      listener.shown ??= fingerprint;
+      if (listener.shown === fingerprint) continue;
       if (!listener.wants.has(listChanged.tools)) continue;
       if (listener.stream.write(messageEvent(listener.text(listChanged.tools, {}))))
         listener.shown = fingerprint;
@@ -182,9 +183,9 @@ class SessionBook implements Sessions {
   shownTo(session: Session, fingerprint: string): void {
     session.shown = fingerprint;
     // With several modern clients it cannot be known which of them asked: each is told of its own change.
-    if (session.uid === modernUid && this.listeners.size === 1) {
-      for (const listener of this.listeners) listener.shown = fingerprint;
-    }
+    if (session.uid !== modernUid) return;
+    for (const listener of this.listeners)
+      if (listener.shown === undefined || this.listeners.size === 1) listener.shown = fingerprint;
   }
 
   all(): Iterable<Session> {

@@ -234,6 +234,25 @@ describe("9: a hidden tool is called by name", () => {
   }, 20_000);
 });
 
+test("[P3.3] that the tools become known is no change for a client that subscribed before it asked for them", async () => {
+  await using stage = new Stage();
+  const upstream = stage.upstream();
+  const held = Promise.withResolvers<undefined>();
+  upstream.fault = ({ method }) => (method === "tools/list" ? held.promise : undefined);
+  const endpoint = await stage.endpoint(upstream.origin);
+  const agent = await stage.client({ url: endpoint.url, secret }, "modern");
+  await eventually("it listens", () => agent.streams.chunks > 0);
+  held.resolve(undefined);
+  await eventually("the tools are known", () => endpoint.status().visibleTools.length === 2);
+  await Bun.sleep(50);
+  expect(agent.changes).toEqual([]);
+  upstream.tools = [toolNamed("alpha")];
+  endpoint.upstreamListChanged();
+  await eventually("the change was told", () => agent.changes.length > 0);
+  expect(await agent.toolNames()).toEqual(["alpha"]);
+  expect(agent.changes).toHaveLength(1);
+});
+
 describe("10: a client takes no notice of list changes", () => {
   const policy = parsePolicy(hiding);
 
