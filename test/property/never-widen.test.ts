@@ -69,8 +69,8 @@ test(
     const verdict = await play(await productAt(), runs, counts);
     console.log(`seed ${seed}, ${runs} runs: ${JSON.stringify(counts)}`);
     expect(verdict.told).toBe("");
-    // A world in which nothing is shown or called would be as green.
-    expect(Math.min(...Object.values(counts))).toBeGreaterThan(runs / 100);
+    // A world in which nothing is shown or called would be as green; one failure played again says nothing of that.
+    expect(Math.min(...Object.values(counts))).toBeGreaterThan(path === undefined ? runs / 100 : -1);
   },
   testMs,
 );
