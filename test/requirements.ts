@@ -112,6 +112,10 @@ export const requirements: readonly Requirement[] = [
   ),
   kept("P3.10", "A look back or a search shows an agent only what it has sent or got"),
   kept("P3.11", "Every tool and operation is denied without its scope, to every kind of principal"),
+  kept(
+    "P3.12",
+    "A client is told that its tools have changed exactly when what it was shown has, also while it had no stream open",
+  ),
 
   kept("P4.1", "The relay token is in no child's environment or argv"),
   kept("P4.2", "The relay token is in no log and no file but its own 0600 file"),

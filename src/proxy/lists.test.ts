@@ -212,7 +212,7 @@ describe("the second gate", () => {
 });
 
 describe("list changes", () => {
-  test("reach the GET stream and the subscription once, and only when what is shown has changed", async () => {
+  test("[P3.12] reach the GET stream and the subscription once, and only when what is shown has changed", async () => {
     const { upstream, endpoint } = await stage({ policy: workspacePolicy });
     const headers = await openSession(endpoint);
     await listed(endpoint, headers);
@@ -249,7 +249,7 @@ describe("list changes", () => {
     expect(deaf.methods().length).toBe(1);
   });
 
-  test("are told when the stream opens, when they came while it was closed", async () => {
+  test("[P3.12] are told when the stream opens, when they came while it was closed", async () => {
     const { endpoint } = await stage({ policy: workspacePolicy });
     const headers = await openSession(endpoint);
     await listed(endpoint, headers);
@@ -266,7 +266,7 @@ describe("list changes", () => {
     expect(second.methods()).toEqual([]);
   });
 
-  test("a session of an earlier run is told what changed in between", async () => {
+  test("[P3.12] a session of an earlier run is told what changed in between", async () => {
     const { upstream, endpoint } = await stage();
     const headers = await openSession(endpoint);
     await listed(endpoint, headers);

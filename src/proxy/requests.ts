@@ -9,7 +9,7 @@ import type { Core } from "./core.ts";
 import type { EraName } from "./era.ts";
 import { forward } from "./forward.ts";
 import { openListen } from "./listen.ts";
-import { type ListMethod, listMethods, shownFingerprint } from "./lists.ts";
+import { type ListMethod, listMethods } from "./lists.ts";
 
 type Handler = (core: Core, ask: Ask) => Promise<Outcome> | Outcome;
 
@@ -42,10 +42,11 @@ export function answerRequest(core: Core, ask: Ask): Promise<Outcome> {
 async function listTools(core: Core, ask: Ask): Promise<Outcome> {
   if (ask.message.params.cursor !== undefined) return badCursor(ask);
   const answer = await core.lists.ask("tools/list");
+  const { tools, fingerprint } = core.shown();
+  // Whoever is given an error knows of no tools: it is told when there are some.
+  core.sessions.shownTo(ask.session, fingerprint);
   if (answer.kind === "error" && !core.lists.knowsTools()) return errorAnswer(ask, answer);
-  const { tools } = core.shown();
   const list = ask.era.name === "legacy" ? tools.map(legacyShape) : tools;
-  core.sessions.shownTo(ask.session, shownFingerprint(tools));
   core.options.toolsListed?.();
   return resultAnswer(core, ask, { tools: list });
 }

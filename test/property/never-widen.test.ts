@@ -82,8 +82,8 @@ const controls: readonly Control[] = [
     red: /^shown /,
     change: {
       file: "proxy/requests.ts",
-      from: "const { tools } = core.shown();",
-      to: "const tools = core.lists.tools();",
+      from: "const { tools, fingerprint } = core.shown();",
+      to: "const { fingerprint } = core.shown(), tools = core.lists.tools();",
     },
   },
   {

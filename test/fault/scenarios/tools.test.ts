@@ -22,14 +22,16 @@ const onLists =
 const result = (body: Record<string, unknown>, value: unknown, status = 200) =>
   Response.json({ jsonrpc: "2.0", id: body.id, result: value }, { status });
 
+const backendAway = onLists(({ id }) =>
+  Response.json({ jsonrpc: "2.0", id, error: { code: -32603, message: "backend away" } }),
+);
+
 /** Ways in which a failing upstream answers the question for its tools. */
 const failing: Record<string, Fault> = {
   "HTTP 502": onLists(() => new Response("bad gateway", { status: 502 })),
   "HTTP 503 with an empty list": onLists((body) => result(body, { tools: [] }, 503)),
   "HTTP 404": onLists(() => new Response("not here", { status: 404 })),
-  "a JSON-RPC error": onLists((body) =>
-    Response.json({ jsonrpc: "2.0", id: body.id, error: { code: -32603, message: "backend away" } }),
-  ),
+  "a JSON-RPC error": backendAway,
   "a result without tools": onLists((body) => result(body, {})),
   "no JSON": onLists(() => new Response("<html>", { headers: { "Content-Type": "text/html" } })),
   "a stream that ends early": onLists(() => eventStream([])),
@@ -234,7 +236,7 @@ describe("9: a hidden tool is called by name", () => {
   }, 20_000);
 });
 
-test("[P3.3] that the tools become known is no change for a client that subscribed before it asked for them", async () => {
+test("[P3.12] that the tools become known is no change for a client that subscribed before it asked for them", async () => {
   await using stage = new Stage();
   const upstream = stage.upstream();
   const held = Promise.withResolvers<undefined>();
@@ -252,6 +254,24 @@ test("[P3.3] that the tools become known is no change for a client that subscrib
   expect(await agent.toolNames()).toEqual(["alpha"]);
   expect(agent.changes).toHaveLength(1);
 });
+
+test.concurrent.each([...eras])(
+  "[P3.12] 6: %s: whoever was given an error for its first list is told when there are tools",
+  async (era) => {
+    await using stage = new Stage();
+    const upstream = stage.upstream();
+    upstream.fault = backendAway;
+    const endpoint = await stage.endpoint(upstream.origin);
+    const agent = await stage.client({ url: endpoint.url, secret }, era);
+    await eventually("it listens", () => agent.streams.chunks > 0);
+    await expect(agent.toolNames()).rejects.toThrow("backend away");
+    upstream.fault = () => undefined;
+    endpoint.upstreamListChanged();
+    await eventually("the tools were told of", () => agent.changes.length > 0);
+    expect(await agent.toolNames()).toEqual(["alpha", "beta"]);
+    expect(agent.changes).toHaveLength(1);
+  },
+);
 
 describe("10: a client takes no notice of list changes", () => {
   const policy = parsePolicy(hiding);
